@@ -1,0 +1,44 @@
+# tickerd: `make run` runs it against the bundled Kite simulator, `make test` tests it. `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+FOR    ?=
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help run test test-full test-all test-tools bench lint schema clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tickerd needs Python 3.11 or newer; choose one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+run: $(STAMP) ## run the daemon against the simulator (FOR=10s stops by itself)
+	@mkdir -p run
+	@$(BIN)/tickerd simulate -- $(BIN)/tickerd run -c config/demo.yaml --status-line $(if $(FOR),--for $(FOR))
+
+test: $(STAMP) ## lint, types, contracts, tests and coverage: below 5 minutes, no root
+	@BIN=$(BIN) tests/run.sh quick
+
+test-full: $(STAMP) ## everything: fuzz, conservation, foreign clients: below 45 minutes
+	@BIN=$(BIN) tests/run.sh full
+
+test-all: ## the quick tests on each of Python 3.11, 3.12 and 3.13 that is installed
+	@tests/run-all-pythons.sh
+
+test-tools: ## install the Debian and npm packages that test-full needs (as root)
+	@tests/install-tools.sh
+
+bench: $(STAMP) ## print speed as ratios against named peers
+	@$(BIN)/python benchmarks/run.py $(ONLY)
+
+schema: $(STAMP) ## write config/tickerd.schema.json anew from the installed plugins
+	@$(BIN)/tickerd schema > config/tickerd.schema.json
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

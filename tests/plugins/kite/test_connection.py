@@ -1,0 +1,261 @@
+"""The life of a connection over many sockets: states, gaps, back-off, credentials."""
+
+import pytest
+import trio
+import trio.testing
+from tickerd_plugins.kite.backoff import BackOff
+from tickerd_plugins.kite.connection import Connection
+from tickerd_plugins.kite.credentials import Credentials
+
+WANT = {1: "full", 2: "quote"}
+
+
+@pytest.fixture
+def clock(autojump_clock):
+    return autojump_clock
+
+
+@pytest.fixture
+async def start(ctx, options, fakes, nursery):
+    """Runs a connection over a script of sockets and outages."""
+
+    def begin(*script, highest=False, **values):
+        chosen = options(**values)
+        dial = fakes.Dial(*script)
+        backoff = BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda low, high: high) if highest else None
+        connection = Connection(
+            0, options=chosen, ctx=ctx, dial=dial, credentials=Credentials(chosen), changed=lambda: None, backoff=backoff
+        )
+        connection.want(WANT)
+        nursery.start_soon(connection.run)
+        return connection, dial
+
+    return begin
+
+
+async def test_it_connects_and_subscribes_what_is_wanted(clock, start, ctx, fakes):
+    socket = fakes.Socket()
+    connection, dial = start(socket)
+    await trio.sleep(1)
+    assert dial.tokens == ["TOKEN"]
+    assert socket.subscribed == WANT
+    assert (connection.state, connection.up, connection.subscribed) == ("connected", True, 2)
+    assert sorted(connection.unconfirmed) == [1, 2]
+    assert fakes.states(ctx) == ["connected"]
+    assert fakes.gaps(ctx) == []
+
+
+async def test_an_outage_is_told_at_once_and_the_wishes_are_subscribed_anew(clock, start, ctx, fakes):
+    first, second = fakes.Socket(), fakes.Socket()
+    connection, _ = start(first, second)
+    await trio.sleep(1)
+    first.say(fakes.ltp(1, 2))
+    await trio.sleep(1)
+    first.end()
+    before = trio.current_time()
+    await trio.testing.wait_all_tasks_blocked()
+    assert trio.current_time() == before
+    assert fakes.states(ctx) == ["connected", "reconnecting"]
+    assert not connection.up
+    assert connection.subscribed == 0
+    assert connection.unconfirmed == []
+    connection.want({3: "ltp"})
+    await trio.sleep(1)
+    assert second.subscribed == {3: "ltp"}
+    assert fakes.states(ctx) == ["connected", "reconnecting", "connected"]
+    assert connection.reconnects == {"reset": 1}
+    assert ctx.counts["reconnect_reset"] == 1
+
+
+async def test_an_outage_leaves_a_gap_with_its_times_and_the_position_before_it(clock, start, ctx, fakes):
+    first, second = fakes.Socket(), fakes.Socket()
+    start(first, second)
+    await trio.sleep(1)
+    first.say(fakes.ltp(1, 2))
+    await trio.sleep(0)
+    await trio.testing.wait_all_tasks_blocked()
+    last_frame, last = ctx.clock.now_ns(), ctx.seq
+    await trio.sleep(2)
+    first.end("silent", "no frame")
+    await trio.sleep(3)
+    assert fakes.gaps(ctx) == []
+    second.say(fakes.ltp(1))
+    await trio.testing.wait_all_tasks_blocked()
+    (gap,) = fakes.gaps(ctx)
+    assert (gap.reason, gap.since_ns, gap.until_ns) == ("silent", last_frame, ctx.clock.now_ns())
+    assert gap.after == (1, last)
+    assert (gap.instruments, gap.lost, gap.connection) == ("all", None, 0)
+    # the gap stands before the first tick after it
+    assert ctx.published[-2].records == (gap,)
+    assert ctx.published[-1].ticks
+    second.say(fakes.ltp(1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(fakes.gaps(ctx)) == 1
+
+
+async def test_a_gap_is_not_over_before_everything_is_subscribed_again(clock, start, ctx, fakes):
+    first, second, third = fakes.Socket(), fakes.Socket(), fakes.Socket()
+    start(first, second, third, subscribe_pause="1s")
+    await trio.sleep(5)
+    first.say(fakes.ltp(1))
+    await trio.sleep(1)
+    since = ctx.clock.now_ns() - 10**9
+    first.end("reset", "first")
+    await trio.sleep(0.5)
+    second.say(fakes.ltp(1), fakes.HEARTBEAT)
+    await trio.sleep(0.5)
+    assert fakes.gaps(ctx) == []
+    second.end("closed", "second")
+    await trio.sleep(6)
+    third.say(fakes.HEARTBEAT)
+    await trio.testing.wait_all_tasks_blocked()
+    (gap,) = fakes.gaps(ctx)
+    assert (gap.reason, gap.since_ns) == ("reset", since)
+
+
+async def test_a_text_frame_does_not_end_a_gap(clock, start, ctx, fakes):
+    first, second = fakes.Socket(), fakes.Socket()
+    start(first, second)
+    first.say(fakes.HEARTBEAT)
+    await trio.sleep(1)
+    first.end()
+    await trio.sleep(1)
+    second.say('{"type":"message","data":"hello"}')
+    await trio.testing.wait_all_tasks_blocked()
+    assert fakes.gaps(ctx) == []
+    second.say(fakes.HEARTBEAT)
+    await trio.testing.wait_all_tasks_blocked()
+    (gap,) = fakes.gaps(ctx)
+    assert gap.after is None
+
+
+async def test_no_gap_where_nothing_ever_came(clock, start, ctx, fakes):
+    last = fakes.Socket()
+    start(fakes.Outage("unreachable", "no"), fakes.Outage("dns", "no"), last)
+    await trio.sleep(5)
+    last.say(fakes.ltp(1))
+    await trio.sleep(1)
+    assert fakes.gaps(ctx) == []
+    assert fakes.states(ctx) == ["reconnecting", "connected"]
+
+
+async def test_silence_is_stale_then_the_connection_is_made_anew(clock, start, ctx, fakes):
+    connection, dial = start(fakes.Socket())
+    await trio.sleep(6)
+    assert fakes.states(ctx) == ["connected", "stale"]
+    assert (connection.state, connection.detail) == ("stale", "no frame for 5 s")
+    await trio.sleep(5)
+    assert fakes.states(ctx) == ["connected", "stale", "reconnecting", "connected"]
+    assert len(dial.sockets) == 2
+    assert connection.reconnects == {"silent": 1}
+
+
+async def test_a_frame_ends_a_stale_time(clock, start, ctx, fakes):
+    socket = fakes.Socket()
+    start(socket)
+    await trio.sleep(6)
+    socket.say(fakes.HEARTBEAT)
+    await trio.sleep(1)
+    assert fakes.states(ctx) == ["connected", "stale", "connected"]
+
+
+async def test_flapping_makes_the_waits_grow_and_leaves_the_subscriptions_right(clock, start, ctx, fakes):
+    sockets = [fakes.Socket() for _ in range(400)]
+    connection, dial = start(*sockets, highest=True)
+    begun = trio.current_time()
+    for socket in sockets:
+        while socket not in dial.sockets:
+            await trio.sleep(0.5)
+        await trio.sleep(1)
+        socket.say(fakes.ltp(1))
+        await trio.sleep(1)
+        if trio.current_time() - begun > 600:
+            break
+        socket.end()
+    assert 10 < len(dial.sockets) < 25
+    waits = [b - a for a, b in zip(dial.times, dial.times[1:], strict=False)]
+    assert max(waits) > 60
+    assert dial.sockets[-1].subscribed == WANT
+    assert len(fakes.gaps(ctx)) == len(dial.sockets) - 1
+
+
+async def test_a_connection_that_was_good_for_long_begins_with_a_short_wait(clock, start, ctx, fakes):
+    sockets = [fakes.Socket() for _ in range(20)]
+    _, dial = start(*[fakes.Outage("reset", "")] * 8, *sockets, highest=True)
+    while not dial.sockets:
+        await trio.sleep(1)
+    for _ in range(35):
+        sockets[0].say(fakes.HEARTBEAT)
+        await trio.sleep(1)
+    ended = trio.current_time()
+    sockets[0].end()
+    await trio.sleep(1)
+    assert dial.times[-1] - ended == pytest.approx(0.1)
+
+
+async def test_a_long_connection_without_frames_is_not_a_good_one(clock, start, fakes):
+    socket = fakes.Socket()
+    _, dial = start(*[fakes.Outage("reset", "")] * 8, socket, highest=True, stale_after="1h", reconnect_after="1h")
+    while not dial.sockets:
+        await trio.sleep(1)
+    await trio.sleep(100)
+    socket.say(fakes.HEARTBEAT)
+    await trio.sleep(1)
+    ended = trio.current_time()
+    socket.end()
+    await trio.sleep(30)
+    assert dial.times[-1] - ended > 20
+
+
+async def test_a_refused_token_is_tried_at_most_once_a_minute(clock, start, ctx, fakes):
+    refused = fakes.Outage("auth", "refused")
+    connection, dial = start(*[refused] * 100)
+    await trio.sleep(600)
+    assert 9 <= len(dial.times) <= 11
+    assert fakes.states(ctx) == ["auth_required"]
+    assert (connection.state, connection.detail) == ("auth_required", "refused")
+
+
+async def test_too_many_connections_is_a_state_of_its_own(clock, start, ctx, fakes):
+    start(fakes.Outage("rate_limited", "too many", retry_after=20))
+    await trio.sleep(19)
+    assert fakes.states(ctx) == ["rate_limited"]
+    await trio.sleep(2)
+    assert fakes.states(ctx) == ["rate_limited", "connected"]
+
+
+async def test_it_never_gives_up_and_never_hammers(clock, start, fakes):
+    _, dial = start(*[fakes.Outage("unreachable", "no")] * 10_000)
+    await trio.sleep(24 * 3600)
+    assert 24 * 60 < len(dial.times) < 24 * 60 * 4
+    waits = [b - a for a, b in zip(dial.times, dial.times[1:], strict=False)]
+    assert min(waits) > 0.0999
+
+
+class TestTokenFile:
+    @pytest.fixture
+    def clock(self):
+        # threads take part: reading the file
+        return trio.testing.MockClock(autojump_threshold=0.05)
+
+    async def test_a_missing_token_is_a_state_and_the_file_ends_it(self, clock, start, ctx, fakes, tmp_path):
+        path = tmp_path / "token"
+        connection, dial = start(access_token_file=path)
+        await trio.sleep(10)
+        assert connection.state == "auth_required"
+        assert "write today's access token to it" in connection.detail
+        assert dial.tokens == []
+        path.write_text("fresh")
+        await trio.sleep(3)
+        assert dial.tokens == ["fresh"]
+        assert fakes.states(ctx) == ["auth_required", "connected"]
+
+    async def test_a_new_token_is_tried_at_once_after_a_refusal(self, clock, start, fakes, tmp_path):
+        path = tmp_path / "token"
+        path.write_text("old")
+        _, dial = start(fakes.Outage("auth", "refused"), access_token_file=path)
+        await trio.sleep(10)
+        assert dial.tokens == ["old"]
+        path.write_text("new")
+        await trio.sleep(3)
+        assert dial.tokens == ["old", "new"]

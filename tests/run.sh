@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs the checks and the tests: `tests/run.sh quick` (what `make test` runs) or `tests/run.sh full`.
+# Every step runs, whatever the ones before found; the last lines say which failed. Needs no root.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+mode=${1:-quick}
+bin=${BIN:-.venv/bin}
+code=(tickerd plugins tests)
+[[ -d benchmarks ]] && compgen -G 'benchmarks/*.py' >/dev/null && code+=(benchmarks)
+began=$SECONDS
+done_steps=()
+failed=()
+
+# What the calling shell happens to set must not decide how a test ends.
+unset JOURNAL_STREAM NOTIFY_SOCKET LISTEN_FDS LISTEN_PID NO_COLOR FORCE_COLOR PYTHONWARNINGS
+export PYTHONDONTWRITEBYTECODE=1
+
+step() { # step NAME COMMAND…
+    local name=$1 start=$SECONDS status=0
+    shift
+    printf '\n== %s: %s\n' "$name" "$*"
+    "$@" || status=$?
+    printf '== %s: %s after %d s\n' "$name" "$([[ $status == 0 ]] && echo ok || echo "FAILED ($status)")" $((SECONDS - start))
+    done_steps+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
+    [[ $status == 0 ]] || failed+=("$name")
+}
+
+# Coverage is counted over all processes and combined; the report fails below the limit in pyproject.toml.
+tests() { "$bin/python" -m pytest --cov --cov-report= --cov-fail-under=0 "$@"; }
+
+lint() {
+    step "ruff check" "$bin/ruff" check "${code[@]}"
+    step "ruff format" "$bin/ruff" format --check "${code[@]}"
+    step "flake8-async" "$bin/flake8" "${code[@]}"
+    step "mypy" "$bin/mypy"
+    step "import contracts" "$bin/lint-imports" --no-logo
+}
+
+case $mode in
+quick)
+    lint
+    rm -f .coverage .coverage.*
+    step "tests" tests -n 2 -m "not full and not root"
+    step "coverage" "$bin/coverage" report
+    ;;
+full)
+    lint
+    rm -f .coverage .coverage.*
+    step "tests" tests -n 2 -m "not full and not root"
+    # One after the other: some measure time or memory.
+    step "long tests" tests --cov-append --durations=20 -m "full or root"
+    step "coverage" "$bin/coverage" report
+    ;;
+*)
+    echo "usage: tests/run.sh quick|full" >&2
+    exit 64
+    ;;
+esac
+
+printf '\n== %s in %d s\n' "$mode" $((SECONDS - began))
+printf '%s\n' "${done_steps[@]}"
+if ((${#failed[@]})); then
+    printf '== FAILED: %s\n' "${failed[@]}"
+    exit 1
+fi
+echo "== all passed"

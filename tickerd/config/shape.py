@@ -1,0 +1,103 @@
+"""What a model of options looks like from outside: the keys it takes, and which of its values are secret."""
+
+from collections.abc import Collection, Iterator
+from collections.abc import Mapping as MappingType
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+from tickerd.config.excerpt import holds_login, looks_secret
+from tickerd.config.nodes import Mapping, Node, Place, Scalar, children, scalars
+from tickerd.plugin import Duration, Size
+
+_DURATION = get_args(Duration)[1]
+_SIZE = get_args(Size)[1]
+_BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_TIMES = ((3600, "h"), (60, "m"), (1, "s"))
+
+
+def written_name(name: str, field: FieldInfo) -> str:
+    """The key of a field in YAML."""
+    alias = field.validation_alias or field.alias
+    return alias if isinstance(alias, str) else name
+
+
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by their keys in YAML."""
+    return {written_name(name, field): field for name, field in model.model_fields.items()}
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every model that a type's values may be, or hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def field_at(model: type[BaseModel], path: tuple[str | int, ...]) -> FieldInfo | None:
+    """The field that a path (with pydantic's additions) leads to."""
+    found: FieldInfo | None = None
+    candidates: list[type[BaseModel]] = [model]
+    for part in path:
+        fitting = [fields(one)[part] for one in candidates if isinstance(part, str) and part in fields(one)]
+        if fitting:
+            found = fitting[0]
+            candidates = [inner for field in fitting for inner in models_in(field.annotation)]
+    return found
+
+
+def keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> Collection[str]:
+    """The keys that may stand in the mapping that a path leads to."""
+    if not path:
+        return list(fields(model))
+    field = field_at(model, path)
+    return [] if field is None else [key for one in models_in(field.annotation) for key in fields(one)]
+
+
+def quantity(field: FieldInfo | None, limit: float) -> str:
+    """A limit as the YAML would write it."""
+    metadata = field.metadata if field is not None else []
+    if _SIZE in metadata:
+        units, smallest = _BINARY, "B"
+    elif _DURATION in metadata:
+        units, smallest = _TIMES, "s"
+    else:
+        return f"{limit}"
+    factor, unit = next(((f, u) for f, u in units if limit >= f and limit % f == 0), (1, smallest))
+    return f"{limit / factor:g}{unit}" if limit else "0"
+
+
+def secret_places(node: Node, annotation: Any, key: str | None = None) -> Iterator[Place]:
+    """Places of all scalars that must not be shown: of a secret type, or under an unknown or telling key.
+
+    Args:
+        node: what was written.
+        annotation: the type it should be of; None when that is not known, which makes all of it secret.
+        key: the key under which it stands.
+    """
+    if annotation is None or looks_secret(key) or _holds_secrets(annotation):
+        yield from (scalar.place for scalar in scalars(node))
+    elif isinstance(node, Scalar):
+        if holds_login(node.value):
+            yield node.place
+    elif isinstance(node, Mapping) and (models := list(models_in(annotation))):
+        for name, value in children(node):
+            found = next((fields(one)[str(name)] for one in models if str(name) in fields(one)), None)
+            yield from secret_places(value, found and found.annotation, str(name))
+    else:
+        for name, value in children(node):
+            yield from secret_places(value, annotation, name if isinstance(name, str) else key)
+
+
+def _holds_secrets(annotation: Any) -> bool:
+    """Whether a type is secret, or a collection or union with one (models are looked at field by field)."""
+    if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
+        return True
+    return any(_holds_secrets(argument) for argument in get_args(annotation))
+
+
+def open_mapping(node: Node | None) -> MappingType[str, Node]:
+    """A mapping's values by key; empty for anything else."""
+    return cast("dict[str, Node]", dict(children(node))) if isinstance(node, Mapping) else {}

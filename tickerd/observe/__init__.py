@@ -1,0 +1,1 @@
+"""What the daemon tells about itself: logging, the watchdog of the event loop, the live status."""

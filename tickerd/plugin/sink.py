@@ -1,0 +1,116 @@
+"""What a sink is: the contracts of plugins that hand ticks on, in two shapes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+import trio
+
+from tickerd.plugin.events import Batch, Position
+from tickerd.plugin.options import Options
+from tickerd.plugin.source import Replace, UnitContext
+
+Overflow = Literal["conflate", "drop_oldest", "drop_newest", "disconnect"]
+Delivery = Literal["live", "durable"]
+
+
+class Reject(NamedTuple):
+    """One record that a sink refused for good, so that offering it again would be useless."""
+
+    position: Position
+    reason: str
+
+
+class SinkContext(UnitContext, Protocol):
+    """What a running pushing sink works with."""
+
+
+class Subscription(Protocol):
+    """A bounded buffer between the hub and one consumer; the hub never waits for it."""
+
+    async def receive(self, max_ticks: int = 10_000) -> Batch:
+        """What has come since, waiting for at least one item; ``trio.EndOfChannel`` when it was closed.
+
+        Raises:
+            trio.BrokenResourceError: it overflowed and its policy is ``disconnect``.
+        """
+        ...
+
+
+class ServingContext(UnitContext, Protocol):
+    """What a running serving sink works with."""
+
+    async def listen(self, address: str) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        """Borrow the host's listening socket for ``HOST:PORT`` or ``unix:/PATH``; do not close it."""
+        ...
+
+    def subscribe(
+        self, tokens: Callable[[], Collection[int]] | None = None, *, overflow: Overflow = "conflate", buffer: int = 2**23
+    ) -> AbstractContextManager[tuple[Position, Subscription]]:
+        """Join the stream: the position of the last record and everything after it, in one step."""
+        ...
+
+
+class Sink(ABC):
+    """Pushes batches somewhere; a new instance at each start. One class per plugin, from ``tickerd_sinks``.
+
+    The life of a pushing sink:
+
+    1. ``__init__(options, ctx)``: must not wait or do I/O.
+    2. ``async with sink``: opens what it needs, within the start deadline (10 s). What it raises is classified
+       as for a source.
+    3. ``write(batch)``, never twice at the same time, until the unit stops. Buffers, retries, batching and
+       back-off belong to the host: ``write`` takes one batch, and either takes all of it (returning the
+       records it refused for good) or raises `Retry` having taken none of it.
+    4. On leaving, it flushes and closes what it opened, even after a half-failed start, within the stop
+       deadline (5 s).
+    """
+
+    Options: ClassVar[type[Options]]
+    replace: ClassVar[Replace] = "beside"
+    overflow: ClassVar[Overflow] = "drop_oldest"
+    """Default of the ``overflow`` option."""
+    delivery: ClassVar[Delivery] = "durable"
+    """Default of the ``delivery`` option."""
+
+    @abstractmethod
+    def __init__(self, options: Any, ctx: SinkContext) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        """Open."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Flush and close."""
+
+    @abstractmethod
+    async def write(self, batch: Batch) -> Sequence[Reject]:
+        """Take one batch; see the class."""
+
+    def resume_from(self) -> Position | None:
+        """The last position this sink holds safely, when its target knows better than the host's cursor."""
+        return None
+
+
+class ServingSink(ABC):
+    """Serves clients that come and go, each with a subscription of its own (WebSocket).
+
+    ``run`` opens its own nursery inside itself, calls ``task_status.started()`` when its listeners accept,
+    and runs until it is cancelled.
+    """
+
+    Options: ClassVar[type[Options]]
+    replace: ClassVar[Replace] = "beside"
+    overflow: ClassVar[Overflow] = "conflate"
+    delivery: ClassVar[Delivery] = "live"
+
+    @abstractmethod
+    def __init__(self, options: Any) -> None: ...
+
+    @abstractmethod
+    async def run(self, ctx: ServingContext, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve until cancelled."""

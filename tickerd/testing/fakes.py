@@ -1,0 +1,214 @@
+"""Contexts to run a source or a sink in, without a daemon."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from tickerd.plugin import (
+    Batch,
+    Clock,
+    Closed,
+    Instrument,
+    Mode,
+    Origin,
+    Overflow,
+    Position,
+    Subscription,
+)
+
+
+class FakeDemand:
+    """What a test wants from a source; `want` replaces parts of it at any time."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[Instrument, Mode] = {}
+        self._changed = trio.Event()
+
+    def want(self, change: Mapping[Instrument, Mode | None]) -> None:
+        """Add, change, or (None) remove."""
+        for instrument, mode in change.items():
+            if mode is None:
+                self._wanted.pop(instrument, None)
+            else:
+                self._wanted[instrument] = mode
+        self._changed.set()
+
+    def wanted(self) -> Mapping[Instrument, Mode]:
+        """See `tickerd.plugin.Demand`."""
+        return dict(self._wanted)
+
+    async def changes(self) -> AsyncIterator[Mapping[Instrument, Mode | None]]:
+        """See `tickerd.plugin.Demand`."""
+        sent: dict[Instrument, Mode] = {}
+        while True:
+            self._changed = trio.Event()
+            now = dict(self._wanted)
+            change: dict[Instrument, Mode | None] = {i: m for i, m in now.items() if sent.get(i) != m}
+            change |= dict.fromkeys(sent.keys() - now.keys())
+            sent = now
+            yield change
+            await self._changed.wait()
+
+
+class FakeInstruments:
+    """An instrument table for one namespace."""
+
+    def __init__(self) -> None:
+        self.table: dict[int, Instrument] = {}
+
+    def load(self, instruments: Iterable[Instrument]) -> None:
+        """See `tickerd.plugin.Instruments`."""
+        self.table = {instrument.token: instrument for instrument in instruments}
+
+    def get(self, token: int) -> Instrument | None:
+        """See `tickerd.plugin.Instruments`."""
+        return self.table.get(token)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+class FakeContext:
+    """Stands in for a source's or a sink's context and remembers everything it was told.
+
+    Must be made inside ``trio.run``, as a clock must.
+
+    Args:
+        state_dir: an existing directory.
+        name: the unit's name.
+        clock: the host's by default; give one with a fixed start for times that do not vary.
+    """
+
+    def __init__(self, state_dir: Path, name: str = "unit", clock: Clock | None = None) -> None:
+        self.name = name
+        self.log = structlog.get_logger()
+        self.clock = clock or Clock()
+        self.state_dir = state_dir
+        self.demand = FakeDemand()
+        self.instruments = FakeInstruments()
+        self.published: list[Batch] = []
+        self.counts: Counter[str] = Counter()
+        self.reports: list[tuple[str, str, dict[str, Any]]] = []
+        self.seq = 0
+        self._closed = False
+        self._changed = trio.Event()
+
+    def publish(self, batch: Batch) -> None:
+        """See `tickerd.plugin.SourceContext`; stamps the batch as the hub does."""
+        self._use()
+        self.published.append(
+            stamped(batch, self.seq + 1, source=self.name, instruments=self.instruments.table)
+        )
+        self.seq += len(batch)
+
+    def count(self, reason: str, n: int = 1) -> None:
+        """See `tickerd.plugin.UnitContext`."""
+        self._use()
+        self.counts[reason] += n
+
+    def report(self, state: str, detail: str = "", **facts: Any) -> None:
+        """See `tickerd.plugin.UnitContext`."""
+        self._use()
+        self.reports.append((state, detail, facts))
+
+    def close(self) -> None:
+        """The unit has stopped: every further call raises `Closed`."""
+        self._closed = True
+
+    async def until(self, happened: Callable[[], object]) -> None:
+        """Wait until what the unit told this context makes ``happened()`` true; the caller sets a limit."""
+        while not happened():
+            self._changed = trio.Event()
+            await self._changed.wait()
+
+    def _use(self) -> None:
+        if self._closed:
+            raise Closed(f"unit {self.name!r} has stopped and still uses its context")
+        self._changed.set()
+
+
+class FakeSubscription:
+    """What a serving sink reads from; a test feeds it with `push` and ends it with `close`."""
+
+    def __init__(self, bound: int = 1000) -> None:
+        self._in, self._out = trio.open_memory_channel[Batch](bound)
+
+    def push(self, batch: Batch) -> None:
+        """Hand over one batch; ``trio.WouldBlock`` when nobody reads."""
+        self._in.send_nowait(batch)
+
+    def close(self) -> None:
+        """The stream ends."""
+        self._in.close()
+
+    async def receive(self, max_ticks: int = 10_000) -> Batch:
+        """See `tickerd.plugin.Subscription`."""
+        del max_ticks
+        return await self._out.receive()
+
+
+class FakeServingContext(FakeContext):
+    """Stands in for a serving sink's context: real sockets on loopback, subscriptions that a test feeds."""
+
+    def __init__(self, state_dir: Path, name: str = "unit", clock: Clock | None = None) -> None:
+        super().__init__(state_dir, name, clock)
+        self.listening: dict[str, trio.SocketListener] = {}
+        """By the address that was asked for; the port is one that was free."""
+        self.subscriptions: list[FakeSubscription] = []
+        """Those that are open now, oldest first."""
+
+    async def listen(self, address: str) -> trio.SocketListener:
+        """See `tickerd.plugin.ServingContext`; always some free port of 127.0.0.1."""
+        self._use()
+        if address not in self.listening:
+            (self.listening[address],) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        return self.listening[address]
+
+    @contextmanager
+    def subscribe(
+        self,
+        tokens: Callable[[], Collection[int]] | None = None,
+        *,
+        overflow: Overflow = "conflate",
+        buffer: int = 2**23,
+    ) -> Iterator[tuple[Position, Subscription]]:
+        """See `tickerd.plugin.ServingContext`."""
+        del tokens, overflow, buffer
+        self._use()
+        subscription = FakeSubscription()
+        self.subscriptions.append(subscription)
+        try:
+            yield Position(1, self.seq), subscription
+        finally:
+            self.subscriptions.remove(subscription)
+
+    async def aclose(self) -> None:
+        """Close what the host would close: the listening sockets."""
+        self.close()
+        for listener in self.listening.values():
+            await listener.aclose()
+
+
+def stamped(
+    batch: Batch,
+    seq: int = 1,
+    *,
+    epoch: int = 1,
+    source: str = "fake",
+    instruments: Mapping[int, Instrument] | None = None,
+) -> Batch:
+    """Give a batch its position, as the hub does when it is published."""
+    origin: Origin | None = batch.origin
+    if origin is not None:
+        origin.source, origin.epoch, origin.seq = source, epoch, seq
+        origin.instruments = instruments or {}
+    for n, record in enumerate(batch.records):
+        record.epoch, record.seq = epoch, seq + n
+        record.source = record.source or source
+    batch.last = Position(epoch, seq + len(batch) - 1)
+    return batch
