@@ -48,7 +48,9 @@ class Daemon:
         leave: ends the process at once with an exit code; for a second signal and for stuck units.
     """
 
-    def __init__(self, settings: Settings, state: StateDirectory, *, tell: Tell, changed: Changed, leave: Leave) -> None:
+    def __init__(
+        self, settings: Settings, state: StateDirectory, *, tell: Tell, changed: Changed, leave: Leave
+    ) -> None:
         self._settings = settings
         self._tell = tell
         self._changed = changed
@@ -116,8 +118,12 @@ class Daemon:
 
     def _make_units(self) -> list[Unit]:
         """Sinks first: they join the stream when they are made, before any source publishes."""
-        units: list[Unit] = [sink_unit(sink, self._house, self._unit_changed) for sink in self._settings.sinks.values()]
-        units += [SourceUnit(source, self._house, self._unit_changed) for source in self._settings.sources.values()]
+        units: list[Unit] = [
+            sink_unit(sink, self._house, self._unit_changed) for sink in self._settings.sinks.values()
+        ]
+        units += [
+            SourceUnit(source, self._house, self._unit_changed) for source in self._settings.sources.values()
+        ]
         return units
 
     def _unit_changed(self, unit: Unit) -> None:
@@ -134,7 +140,9 @@ class Daemon:
         self._log.info("stopping")
         await supervisor.stop([unit for unit in self._units if unit.kind == "source"])
         self._house.hub.close()
-        await supervisor.stop([unit for unit in self._units if unit.kind == "sink"], grace=self._settings.limits.drain)
+        await supervisor.stop(
+            [unit for unit in self._units if unit.kind == "sink"], grace=self._settings.limits.drain
+        )
 
     async def _follow_signals(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:

@@ -10,8 +10,20 @@ import trio
 from pydantic import field_validator
 
 from tickerd.config import Compiled, ConfigError, PluginProblem, load
-from tickerd.plugin import Batch, Options, Reject, Secret, ServingContext, ServingSink, Sink, Size, Source, SourceContext
-from tickerd.plugin import Duration, option
+from tickerd.plugin import (
+    Batch,
+    Duration,
+    Options,
+    Reject,
+    Secret,
+    ServingContext,
+    ServingSink,
+    Sink,
+    Size,
+    Source,
+    SourceContext,
+    option,
+)
 
 BASE = "sources: {feed: {use: kite, api_key: k}}\nsinks: {out: {use: file, path: p}}\n"
 
@@ -96,8 +108,9 @@ class Greedy(File):
 class Types:
     """Stands in for the registry."""
 
-    sources = {"kite": Kite}
-    sinks = {"file": File, "web": Web, "greedy": Greedy}
+    def __init__(self) -> None:
+        self.sources = {"kite": Kite}
+        self.sinks = {"file": File, "web": Web, "greedy": Greedy}
 
     def source(self, name: str) -> type[Source]:
         return self._find(self.sources, name)
@@ -109,7 +122,7 @@ class Types:
         self._find({"audit": None}, name)
 
     def names(self, kind: str) -> list[str]:
-        return sorted({"source": self.sources, "sink": self.sinks}[kind]) + ["broken"]
+        return [*sorted({"source": self.sources, "sink": self.sinks}[kind]), "broken"]
 
     def _find(self, table: Mapping[str, Any], name: str) -> Any:
         if name not in table:

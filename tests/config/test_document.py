@@ -161,7 +161,7 @@ def test_many_files_together_hold_no_more_than_one_may(write):
 def test_a_text_that_is_in_no_file_can_be_read():
     document = parse_document(b"a: 1\n")
     assert document.file == "-"
-    with pytest.raises(ConfigError, match="^-: is larger than 1 MiB$"):
+    with pytest.raises(ConfigError, match=r"^-: is larger than 1 MiB$"):
         parse_document(b"a" * 2_000_000)
-    with pytest.raises(ConfigError, match="^posted:1:4: a value is missing here"):
+    with pytest.raises(ConfigError, match=r"^posted:1:4: a value is missing here"):
         parse_document(b"a: ]", "posted")

@@ -12,12 +12,12 @@ def test_text_is_read_completely(write):
 
 
 def test_no_more_than_the_limit_is_read_of_an_endless_file():
-    with pytest.raises(Unreadable, match="^is larger than 64 KiB$"):
+    with pytest.raises(Unreadable, match=r"^is larger than 64 KiB$"):
         read_bytes(Path("/dev/zero"), 64 << 10)
 
 
 def test_other_failures_are_told_in_the_words_of_the_system(write):
-    with pytest.raises(Unreadable, match="^cannot be read: not a directory$"):
+    with pytest.raises(Unreadable, match=r"^cannot be read: not a directory$"):
         read_bytes(write("") / "x", 1)
-    with pytest.raises(Unreadable, match="^cannot be read: not a valid path$"):
+    with pytest.raises(Unreadable, match=r"^cannot be read: not a valid path$"):
         read_bytes(Path("a\0b"), 1)

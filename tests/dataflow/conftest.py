@@ -8,7 +8,25 @@ from tickerd.wire.kite.layout import FULL_PACKET, LTP_PACKET
 
 
 def _full(token, last=10_000, second=1_700_000_000, volume=1):
-    return FULL_PACKET.pack(token, last, 1, last, volume, 1, 1, last, last, last, last, second, 0, 0, 0, second, *[1, last, 1] * 10)
+    return FULL_PACKET.pack(
+        token,
+        last,
+        1,
+        last,
+        volume,
+        1,
+        1,
+        last,
+        last,
+        last,
+        last,
+        second,
+        0,
+        0,
+        0,
+        second,
+        *[1, last, 1] * 10,
+    )
 
 
 @pytest.fixture

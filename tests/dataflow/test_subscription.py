@@ -143,7 +143,10 @@ async def test_conflate_keeps_the_newest_of_each_instrument_and_counts_merges(fe
     feed.publish(full(1, last=100), full(2, last=200))
     feed.publish(full(1, last=300))
     batch = await subscription.receive()
-    assert [(t.instrument_token, t.last_price, t.position) for t in batch.ticks] == [(2, 2.0, (1, 2)), (1, 3.0, (1, 3))]
+    assert [(t.instrument_token, t.last_price, t.position) for t in batch.ticks] == [
+        (2, 2.0, (1, 2)),
+        (1, 3.0, (1, 3)),
+    ]
     assert (subscription.merged, subscription.dropped, batch.records) == (1, 0, [])
     assert batch.last == (1, 3)
 
@@ -249,7 +252,11 @@ async def test_what_is_put_back_comes_first_again(feed, full, overflow):
     subscription.put_back(batch)
     assert subscription.queued_ticks >= 1
     received = await subscription.receive()
-    rest = tokens(received) if overflow == "drop_oldest" else tokens(received) + tokens(await subscription.receive())
+    rest = (
+        tokens(received)
+        if overflow == "drop_oldest"
+        else tokens(received) + tokens(await subscription.receive())
+    )
     assert rest == [1, 2]
     assert len(received.records) == 1
 

@@ -213,7 +213,12 @@ async def test_a_snapshot_tells_state_and_restarts(house, autojump_clock):
     unit = Scripted("a", raises(OSError("x")))
     await house.start([unit])
     (snapshot,) = house.snapshots()
-    assert (snapshot.name, snapshot.kind, snapshot.state, snapshot.restarts) == ("source.a", "source", "waiting", 1)
+    assert (snapshot.name, snapshot.kind, snapshot.state, snapshot.restarts) == (
+        "source.a",
+        "source",
+        "waiting",
+        1,
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,14 @@ def test_a_second_daemon_is_refused_with_the_process_that_holds_it(tmp_path):
         "import sys; from pathlib import Path; from tickerd.state import StateDirectory\n"
         f"with StateDirectory(Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout.readline() == "held\n"
-        with pytest.raises(StateLocked, match=rf"process {child.pid}\) uses this state directory"), StateDirectory(tmp_path):
+        with (
+            pytest.raises(StateLocked, match=rf"process {child.pid}\) uses this state directory"),
+            StateDirectory(tmp_path),
+        ):
             pass
         child.stdin.close()
         child.wait()

@@ -10,9 +10,13 @@ import click
 
 @click.command()
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path), required=True, help="The YAML file.")
-@click.option("--for", "duration", metavar="DURATION", help="Stop by itself after this long, for example 10s.")
+@click.option(
+    "--for", "duration", metavar="DURATION", help="Stop by itself after this long, for example 10s."
+)
 @click.option("--status-line", is_flag=True, help="Show a live line of figures, and a summary at the end.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Instead of log.level.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Instead of log.level."
+)
 def run(file: Path, duration: str | None, status_line: bool, log_level: str | None) -> None:
     """Run the daemon in the foreground until SIGTERM or Ctrl-C.
 

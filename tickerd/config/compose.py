@@ -39,7 +39,7 @@ TAG = "a tag cannot be used here"
 TAG_HINT = "write secrets as ${env:NAME}, ${file:/path} or ${credential:name}"
 
 
-class Broken(Exception):  # noqa: N818
+class Broken(Exception):
     """The text is no YAML that can be used; holds the one problem that stops the reading."""
 
     def __init__(self, problem: Problem) -> None:

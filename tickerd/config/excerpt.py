@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"(\$\{(?:env|file|credential):[^{}]*\})")
 _KEY_IN_LINE = re.compile(r"(?:^|[\s,{\"'-])([\w-]+)[\"']?\s*:")
 _GLUED = re.compile(r"(?<![{\w-])([\w-]+)[:=](?=[^\s:=])")
 """``api_key:value``, which is no key to YAML and one to whoever wrote it."""
-_COMMENT = re.compile(r"\s#.*")
+_COMMENT = re.compile(r"\s+#.*")
 
 Masks = Mapping[tuple[str, int], Sequence[tuple[int, int]]]
 """(file, line) → spans of columns that must not be shown, counted from 0."""

@@ -76,7 +76,7 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
 
-class PluginProblem(Exception):  # noqa: N818 - it is told as a problem at a line of the YAML
+class PluginProblem(Exception):
     """A plugin that the YAML names cannot be used.
 
     Args:

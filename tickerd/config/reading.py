@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """A file cannot be used; the text says why, without the file's name or content.
 
     Args:

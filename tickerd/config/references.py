@@ -22,7 +22,7 @@ _NAMES = {
 _FORMS = "a reference is ${env:NAME}, ${file:/path} or ${credential:name}; for a literal ${ write $${"
 
 
-class _Unresolved(Exception):  # noqa: N818
+class _Unresolved(Exception):
     """Why a reference leads nowhere, and a hint."""
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -155,4 +155,6 @@ def _refuses_references(value: Schema) -> bool:
         return False
     if not kinds <= _SCALARS:
         return False
+    if value.get("format") == "password":
+        return False
     return bool("string" not in kinds or value.keys() & _NARROWING) and kinds != {"null"}

@@ -1,8 +1,7 @@
 """What a model of options looks like from outside: the keys it takes, and which of its values are secret."""
 
 from collections.abc import Collection, Iterator
-from collections.abc import Mapping as MappingType
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
@@ -11,10 +10,8 @@ from tickerd.config.excerpt import holds_login, looks_secret
 from tickerd.config.nodes import Mapping, Node, Place, Scalar, children, scalars
 from tickerd.plugin import Duration, Size
 
-_DURATION = get_args(Duration)[1]
-_SIZE = get_args(Size)[1]
-_BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_TIMES = ((3600, "h"), (60, "m"), (1, "s"))
+_WRITERS = {parser: writer.func for _, parser, _, writer in (get_args(Duration), get_args(Size))}
+"""The parser that marks a field as a duration or size → what writes such a value."""
 
 
 def written_name(name: str, field: FieldInfo) -> str:
@@ -59,14 +56,8 @@ def keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> Collection[s
 def quantity(field: FieldInfo | None, limit: float) -> str:
     """A limit as the YAML would write it."""
     metadata = field.metadata if field is not None else []
-    if _SIZE in metadata:
-        units, smallest = _BINARY, "B"
-    elif _DURATION in metadata:
-        units, smallest = _TIMES, "s"
-    else:
-        return f"{limit}"
-    factor, unit = next(((f, u) for f, u in units if limit >= f and limit % f == 0), (1, smallest))
-    return f"{limit / factor:g}{unit}" if limit else "0"
+    writer = next((writer for parser, writer in _WRITERS.items() if parser in metadata), str)
+    return writer(limit)
 
 
 def secret_places(node: Node, annotation: Any, key: str | None = None) -> Iterator[Place]:
@@ -96,8 +87,3 @@ def _holds_secrets(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
         return True
     return any(_holds_secrets(argument) for argument in get_args(annotation))
-
-
-def open_mapping(node: Node | None) -> MappingType[str, Node]:
-    """A mapping's values by key; empty for anything else."""
-    return cast("dict[str, Node]", dict(children(node))) if isinstance(node, Mapping) else {}

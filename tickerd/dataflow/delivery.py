@@ -111,7 +111,10 @@ async def _write(
             rejects = await sink.write(batch)
         except Retry as error:
             attempt += 1
-            wait = max(error.after or 0.0, backoff(attempt, initial=policy.initial, cap=policy.cap, random=random.random))
+            wait = max(
+                error.after or 0.0,
+                backoff(attempt, initial=policy.initial, cap=policy.cap, random=random.random),
+            )
             meter.retries += 1
             meter.retrying = error.reason
             retrying(error, wait)

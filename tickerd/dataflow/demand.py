@@ -1,6 +1,6 @@
 """What one source should be sending: the union, at the highest mode, of what everyone wants from it."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 import trio
 
@@ -52,7 +52,7 @@ class Demand:
         """Who wants this."""
         return [owner for owner, wants in self._owners.items() if key in wants]
 
-    async def changes(self) -> AsyncIterator[Mapping[Instrument, Mode | None]]:
+    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
         """See `tickerd.plugin.Demand.changes`."""
         sent: dict[int, tuple[Instrument, Mode]] = {}
         while True:

@@ -58,7 +58,11 @@ class Hub:
             subscription.offer(batch)
 
     def subscribe(
-        self, name: str, overflow: Overflow, buffer: int, filter: Filter | None = None  # noqa: A002
+        self,
+        name: str,
+        overflow: Overflow,
+        buffer: int,
+        filter: Filter | None = None,  # noqa: A002
     ) -> tuple[Position, Subscription]:
         """Join: the position of the last record, and everything after it, in one step. Close it when done."""
         subscription = Subscription(name, overflow, buffer, filter or Filter(), self.position, self._drop)
@@ -83,7 +87,9 @@ class Hub:
     def _drop(self, subscription: Subscription) -> None:
         self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
 
-    def _stamp_ticks(self, batch: Batch, origin: Origin, first: int, source: str, namespace: Namespace) -> None:
+    def _stamp_ticks(
+        self, batch: Batch, origin: Origin, first: int, source: str, namespace: Namespace
+    ) -> None:
         origin.source, origin.epoch, origin.seq = source, self.epoch, first
         origin.namespace, origin.instruments = namespace.name, namespace.by_token
         latest = self._latest.setdefault(namespace.name, {})

@@ -121,7 +121,7 @@ class Subscription:
                 self._clear()
                 return
             if self.overflow == "drop_newest" or size > self.buffer:
-                self._lose(count, self._last_offered, batch.origin and batch.origin.ts_recv)
+                self._lose(count, self._last_offered, _when(batch))
                 return
             while self._batches and self.queued_bytes + size > self.buffer:
                 self._drop_oldest()
@@ -134,7 +134,7 @@ class Subscription:
         count = len(oldest) - len(oldest.records)
         self.queued_bytes -= oldest.nbytes
         self.queued_ticks -= count
-        self._lose(count, self._last_taken, oldest.origin and oldest.origin.ts_recv)
+        self._lose(count, self._last_taken, _when(oldest))
 
     def _conflate(self, batch: Batch) -> None:
         for tick in batch.ticks:
@@ -251,7 +251,7 @@ class Subscription:
         self.queued_ticks = len(self._slots)
         self.queued_bytes = self.queued_ticks * _SLOT_BYTES
         ticks = [Tick(token, packet, index, origin, marks) for token, (packet, index, origin, marks) in taken]
-        self._last_taken = max(self._last_taken, max(tick.position for tick in ticks))
+        self._last_taken = max(self._last_taken, *(tick.position for tick in ticks))
         return ticks
 
     def _clear(self) -> None:
@@ -259,3 +259,8 @@ class Subscription:
         self._slots.clear()
         self._records.clear()
         self.queued_bytes = self.queued_ticks = 0
+
+
+def _when(batch: Batch) -> int | None:
+    """When it was received; None for one that is not a single network read."""
+    return None if batch.origin is None else batch.origin.ts_recv

@@ -41,7 +41,16 @@ from tickerd.plugin.records import (
     Status,
     record_kind,
 )
-from tickerd.plugin.sink import Delivery, Overflow, Reject, ServingContext, ServingSink, Sink, SinkContext, Subscription
+from tickerd.plugin.sink import (
+    Delivery,
+    Overflow,
+    Reject,
+    ServingContext,
+    ServingSink,
+    Sink,
+    SinkContext,
+    Subscription,
+)
 from tickerd.plugin.source import MODES, Demand, Instruments, Mode, Source, SourceContext, UnitContext
 
 __all__ = [

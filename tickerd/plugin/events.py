@@ -371,8 +371,8 @@ def _rows(
     origin: Origin, tokens: Iterable[int], packets: Sequence[bytes], seqs: Iterable[int], flags: Iterable[int]
 ) -> list[Row]:
     """The rows of one network read, or of a part of it."""
-    instrument = origin.instruments.get
-    symbols = [None if (found := instrument(token)) is None else found.symbol for token in tokens]
+    found = map(origin.instruments.get, tokens)
+    symbols = [None if instrument is None else instrument.symbol for instrument in found]
     codec = origin.codec
     if isinstance(codec, BulkCodec):
         return codec.rows(packets, symbols, origin, seqs, flags)
@@ -536,6 +536,8 @@ class Batch:
     def ticks(self) -> Sequence[Tick]:
         """Its ticks, in order; the same objects for everyone who holds this batch."""
         if self._ticks is None:
+            if self.origin is None:
+                return ()
             tokens, packets, _ = self.split
             marks = self.marks
             flags = [marks.get(i, 0) for i in range(len(tokens))] if marks else repeat(0)

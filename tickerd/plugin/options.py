@@ -1,6 +1,7 @@
 """How a plugin declares its options: a pydantic model whose fields say what they mean and how a reload applies them."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, WithJsonSchema
@@ -21,7 +22,7 @@ def option(default: Any = ..., *, doc: str, reload: ReloadClass = "unit", **cons
     return Field(default, description=doc, json_schema_extra={"reload": reload}, **constraints)
 
 
-_NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)")
+_NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)", re.ASCII)
 _DURATIONS = {
     "ms": 0.001,
     "s": 1.0, "second": 1.0, "seconds": 1.0,
@@ -29,7 +30,17 @@ _DURATIONS = {
     "h": 3600.0, "hour": 3600.0, "hours": 3600.0,
     "d": 86400.0, "day": 86400.0, "days": 86400.0,
 }  # fmt: skip
-_SIZES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZES = {
+    "B": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+}
 
 
 def _quantity(value: Any, units: dict[str, Any], what: str, example: str, hint: str) -> float:
@@ -53,23 +64,56 @@ def _duration(value: Any) -> float:
     return _quantity(value, _DURATIONS, "a duration", "30s", "a duration ends in ms, s, m, h or days")
 
 
+def _written(seconds: float) -> str:
+    """Exact, and never with an exponent, which YAML's reader would refuse."""
+    return f"{format(Decimal(str(seconds)).normalize(), 'f')}s"
+
+
 def _size(value: Any) -> int:
     return int(_quantity(value, _SIZES, "a size", "16MiB", "a size ends in KiB, MiB, GiB, KB, MB or GB"))
+
+
+def _written_duration(seconds: float) -> str:
+    """The value as YAML writes it, in the largest unit that leaves a whole number."""
+    for factor, unit in ((86400, " days"), (3600, "h"), (60, "m"), (1, "s")):
+        if seconds >= factor and seconds % factor == 0:
+            return f"{int(seconds // factor)}{unit}"
+    return f"{Decimal(repr(seconds * 1000)).normalize():f}ms" if seconds else "0"
+
+
+def _written_size(count: int) -> str:
+    """The value as YAML writes it, in the largest unit that leaves a whole number."""
+    for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "KB"):
+        if count >= _SIZES[unit] and count % _SIZES[unit] == 0:
+            return f"{count // _SIZES[unit]}{unit}"
+    return f"{count}B" if count else "0"
 
 
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|min|h|d|seconds?|minutes?|hours?|days?)\s*$", "examples": ["30s"]}),
-    PlainSerializer(lambda seconds: f"{seconds:g}s", return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|min|h|d|seconds?|minutes?|hours?|days?)\s*$",
+            "examples": ["30s"],
+        }
+    ),
+    PlainSerializer(_written, return_type=str, when_used="json"),
 ]
 """Seconds as a float; written ``200ms``, ``30s``, ``5m``, ``2h`` or ``7 days``; 0 needs no unit."""
 
 Size = Annotated[
     int,
     BeforeValidator(_size),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\s*\d+(\.\d+)?\s*([KMGT]iB|[KMGT]B|B)\s*$", "examples": ["16MiB"]}),
-    PlainSerializer(lambda count: f"{count}B", return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": r"^\s*\d+(\.\d+)?\s*([KMGT]iB|[KMGT]B|B)\s*$",
+            "examples": ["16MiB"],
+        }
+    ),
+    PlainSerializer(_written_size, return_type=str, when_used="json"),
 ]
 """Bytes as an integer; written ``64KiB``, ``16MiB``, ``1GiB`` or ``500MB``; 0 needs no unit."""
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+
 class Record(msgspec.Struct, tag_field="record", kw_only=True, omit_defaults=False):
     """What every control record carries; the hub fills in the position when it is published."""
 

@@ -47,7 +47,11 @@ class ServingContext(UnitContext, Protocol):
         ...
 
     def subscribe(
-        self, tokens: Callable[[], Collection[int]] | None = None, *, overflow: Overflow = "conflate", buffer: int = 2**23
+        self,
+        tokens: Callable[[], Collection[int]] | None = None,
+        *,
+        overflow: Overflow = "conflate",
+        buffer: int = 2**23,
     ) -> AbstractContextManager[tuple[Position, Subscription]]:
         """Join the stream: the position of the last record and everything after it, in one step."""
         ...

@@ -1,7 +1,7 @@
 """What a source is: the contract of plugins that bring ticks in."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -28,7 +28,7 @@ class Demand(Protocol):
         """Everything wanted now. Symbols that no dump has named yet are not in it."""
         ...
 
-    def changes(self) -> AsyncIterator[Mapping[Instrument, Mode | None]]:
+    def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
         """What changed since the last item, None meaning no longer wanted.
 
         The first item is everything wanted at that time (empty when nothing is). Several changes between two
@@ -56,13 +56,25 @@ class Instruments(Protocol):
 class UnitContext(Protocol):
     """What every unit is given. After the unit has stopped each call raises `tickerd.plugin.errors.Closed`."""
 
-    name: str
-    """As written in the YAML."""
-    log: FilteringBoundLogger
-    """Carries the unit's name; log constant phrases with fields."""
-    clock: Clock
-    state_dir: Path
-    """A directory of the unit's own that outlives restarts; made at the first use of this attribute."""
+    @property
+    def name(self) -> str:
+        """As written in the YAML."""
+        ...
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """Carries the unit's name; log constant phrases with fields."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The daemon's clock."""
+        ...
+
+    @property
+    def state_dir(self) -> Path:
+        """A directory of the unit's own that outlives restarts; made at the first use of this attribute."""
+        ...
 
     def count(self, reason: str, n: int = 1) -> None:
         """Add to one of the unit's counters, shown in status and metrics; ``reason`` is a short constant."""
@@ -76,8 +88,15 @@ class UnitContext(Protocol):
 class SourceContext(UnitContext, Protocol):
     """What a running source works with."""
 
-    demand: Demand
-    instruments: Instruments
+    @property
+    def demand(self) -> Demand:
+        """What this source should be sending."""
+        ...
+
+    @property
+    def instruments(self) -> Instruments:
+        """The instruments of this source's namespace."""
+        ...
 
     def publish(self, batch: Batch) -> None:
         """Hand a batch to the hub. Never waits. The batch belongs to the hub from then on."""

@@ -1,6 +1,4 @@
-"""Listening sockets: they belong to the host, keyed by address, and are lent to units, so that no restart rebinds."""
-
-from pathlib import Path
+"""Listening sockets: the host's, keyed by address and lent to units, so that no restart of a unit rebinds."""
 
 import trio
 
@@ -14,7 +12,7 @@ class Listeners:
         self._listeners: dict[str, trio.SocketListener] = {}
 
     async def lend(self, address: str) -> trio.SocketListener:
-        """The listener of ``HOST:PORT`` or ``unix:/PATH``, opened at its first use; the borrower must not close it.
+        """The listener of ``HOST:PORT`` or ``unix:/PATH``, opened at its first use; only the host closes it.
 
         Raises:
             OSError: the address cannot be bound.
@@ -33,27 +31,27 @@ class Listeners:
 
 async def _open(address: str) -> trio.SocketListener:
     if address.startswith("unix:"):
-        return await _open_unix(Path(address.removeprefix("unix:")))
+        return await _open_unix(trio.Path(address.removeprefix("unix:")))
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdigit()):
         raise ValueError(f"{address!r} is no address: write HOST:PORT or unix:/PATH")
     return (await trio.open_tcp_listeners(int(port), host=host.strip("[]"), backlog=BACKLOG))[0]
 
 
-async def _open_unix(path: Path) -> trio.SocketListener:
+async def _open_unix(path: trio.Path) -> trio.SocketListener:
     """A socket file that nobody answers on is a left-over and is replaced; a live one is an error."""
-    if path.is_socket():
+    if await path.is_socket():
         try:
             probe = await trio.open_unix_socket(str(path))
         except OSError:
-            path.unlink()
+            await path.unlink()
         else:
             await probe.aclose()
             raise OSError(f"{path} is in use by another process")
     listening = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     try:
         await listening.bind(str(path))
-        path.chmod(0o660)
+        await path.chmod(0o660)
         listening.listen(BACKLOG)
     except OSError:
         listening.close()

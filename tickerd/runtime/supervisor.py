@@ -96,7 +96,9 @@ class Supervisor:
             await attempt.over.wait()
         if not attempt.ended:
             unit.revoke()
-            unit.enter("stuck", f"did not end within {self._stop_deadline:g} s of being cancelled; left behind")
+            unit.enter(
+                "stuck", f"did not end within {self._stop_deadline:g} s of being cancelled; left behind"
+            )
             self._log.error("unit is stuck", unit=unit.name)
             attempt.abandon()
 

@@ -9,7 +9,7 @@ from tickerd.dataflow.demand import Demand, Key
 from tickerd.dataflow.hub import Hub
 from tickerd.dataflow.subscription import Filter
 from tickerd.instruments import InstrumentTable
-from tickerd.plugin import AnyRecord, Clock, Mode, Reject, Retry, ServingSink, record_kind
+from tickerd.plugin import AnyRecord, Clock, Mode, Reject, Retry, ServingSink, Sink, record_kind
 from tickerd.runtime.context import Context, ServingContext, SourceContext
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.unit import Attempt, Unit
@@ -44,7 +44,9 @@ class SourceUnit(Unit):
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
         house, settings = self._house, self.settings
-        self._context = SourceContext(self, settings.name, house.state, house.hub, self._namespace, self.demand)
+        self._context = SourceContext(
+            self, settings.name, house.state, house.hub, self._namespace, self.demand
+        )
         try:
             await settings.type(settings.options).run(self._context, task_status=attempt)
         finally:
@@ -82,6 +84,7 @@ class SinkUnit(Unit):
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
         settings = self.settings
+        assert issubclass(settings.type, Sink)
         context = self._context = Context(self, settings.name, self._house.state)
 
         def retrying(error: Retry, wait: float) -> None:
@@ -134,6 +137,7 @@ class ServingUnit(Unit):
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
         settings, house = self.settings, self._house
+        assert issubclass(settings.type, ServingSink)
         self._context = ServingContext(self, settings.name, house.state, house.hub, house.listeners)
         try:
             await settings.type(settings.options).run(self._context, task_status=attempt)
@@ -146,7 +150,9 @@ class ServingUnit(Unit):
             self._context.close()
 
 
-def sink_unit(settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> SinkUnit | ServingUnit:
+def sink_unit(
+    settings: SinkSettings, house: House, changed: Callable[[Unit], None]
+) -> SinkUnit | ServingUnit:
     """The unit for a sink of either shape."""
     if issubclass(settings.type, ServingSink):
         return ServingUnit(settings, house, changed)

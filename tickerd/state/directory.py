@@ -65,7 +65,9 @@ class StateDirectory:
         except FileNotFoundError:
             last = 0
         except ValueError:
-            raise ValueError(f"{file}: does not hold a number; write the highest epoch seen so far into it") from None
+            raise ValueError(
+                f"{file}: does not hold a number; write the highest epoch seen so far into it"
+            ) from None
         fresh = file.with_suffix(".new")
         with fresh.open("w", encoding="ascii") as out:
             out.write(f"{last + 1}\n")

@@ -1,7 +1,7 @@
 """Contexts to run a source or a sink in, without a daemon."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class FakeDemand:
         """See `tickerd.plugin.Demand`."""
         return dict(self._wanted)
 
-    async def changes(self) -> AsyncIterator[Mapping[Instrument, Mode | None]]:
+    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
         """See `tickerd.plugin.Demand`."""
         sent: dict[Instrument, Mode] = {}
         while True:

@@ -1,7 +1,8 @@
 """The plugin as a whole keeps the rules that tickerd checks when it loads it."""
 
-import tickerd_example
 from tickerd.testing import check_plugin
+
+import tickerd_example
 
 
 def test_the_plugin_declares_what_tickerd_expects() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tickerd.plugin import Batch, Instrument, Retry, Row
 from tickerd.testing import FakeContext, check_sink, stamped, writing
+
 from tickerd_example.sink import LatestOptions, LatestSink
 
 TABLE = {1: Instrument("toy", 1, "TOY", "ACME"), 2: Instrument("toy", 2, "TOY", "GLOBEX")}

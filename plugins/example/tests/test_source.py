@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import trio
-
 from tickerd.plugin import Gap, Instrument, Status
 from tickerd.testing import FakeContext, check_source, running
+
 from tickerd_example.protocol import Item, Listing, Price, Want, line
 from tickerd_example.source import ExampleOptions, ExampleSource
 

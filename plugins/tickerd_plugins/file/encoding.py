@@ -2,7 +2,7 @@
 
 A compressed file always ends in a closing that ends its last frame. The next write puts its blocks over that
 closing and a new one behind them, so that the frame goes on and small writes still compress well, while any
-tool can read the file at any time. A new frame begins after `FRAME` bytes and whenever a file is opened again.
+tool can read the file at any time. A frame ends after `FRAME` bytes and when the file is closed.
 """
 
 import zlib

@@ -1,4 +1,4 @@
-"""Which tick goes to which file: decided once per batch where that is enough, else by one look-up per tick."""
+"""Which tick goes to which file: decided per batch where that is enough, else by one look-up per tick."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

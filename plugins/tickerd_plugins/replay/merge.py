@@ -37,8 +37,8 @@ def merged(recordings: Iterable[Recording]) -> Iterator[Item]:
     """
     heap: list[tuple[tuple[int, int, int], int, Item, Iterator[Item] | None, Recording]] = []
     for number, recording in enumerate(recordings):
-        for first in recording.peek(1) or islice(recording.items(), 1):
-            heap.append((first.key, number, first, None, recording))
+        found = recording.peek(1) or islice(recording.items(), 1)
+        heap.extend((first.key, number, first, None, recording) for first in found)
     heapify(heap)
     while heap:
         _, number, item, rest, recording = heap[0]
@@ -106,7 +106,7 @@ def learn(row: Row, known: dict[int, str], fresh: dict[int, str]) -> None:
 
 
 def survey(recordings: Sequence[Recording], rows: int) -> dict[int, str]:
-    """Symbols by token at the beginning of each recording: what can be asked for before anything is played."""
+    """Symbols by token at the beginning of each recording: what can be asked for before it plays."""
     found: dict[int, str] = {}
     for recording in recordings:
         for item in recording.peek(max(20, rows // len(recordings))):

@@ -12,7 +12,7 @@ class ReplayOptions(Options):
 
     paths: list[Annotated[str, Field(min_length=1)]] = option(
         min_length=1,
-        doc="Files to play, as glob patterns (** is any depth), absolute or from the daemon's working directory.",
+        doc="Files to play, as glob patterns (** is any depth), from the working directory or absolute.",
     )
     speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["max"] = option(
         1.0, doc="1 is the recorded pace, 10 is ten times faster, max is flat out."
@@ -26,6 +26,6 @@ class ReplayOptions(Options):
     )
     stamps: Literal["recorded", "now"] = option(
         "recorded",
-        doc="recorded keeps ts_recv, source and connection of the recording; now gives them anew, as if live.",
+        doc="recorded keeps ts_recv, source and connection as recorded; now gives them anew, as if live.",
     )
     records: bool = option(True, doc="Also play the control records that the files hold.")

@@ -42,7 +42,7 @@ class Tally:
 
 
 class Recording:
-    """A file of ticks or control records in any of the file sink's formats, which it recognises by its content.
+    """A file of ticks or control records in any format of the file sink, recognised by its content.
 
     Lines that are broken are counted and skipped; damage and errors of the disk end it, and are counted.
     """

@@ -25,6 +25,10 @@ _REPORT_S = 1.0
 _UNPUBLISHABLE = (ValueError, TypeError, OverflowError)
 
 
+def _glob(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
+
+
 class ReplaySource(Source):
     """Plays recorded files; see `ReplayOptions`. When it has played them it waits to be cancelled."""
 
@@ -78,7 +82,7 @@ class _Run:
         return await trio.to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
 
     def _find(self) -> list[Recording]:
-        found = {path for pattern in self._options.paths for path in glob.iglob(pattern, recursive=True)}
+        found = {path for pattern in self._options.paths for path in _glob(pattern)}
         paths = [path for path in map(Path, sorted(found)) if path.is_file()]
         return [Recording(path, self._options.order, self._tally) for path in paths]
 

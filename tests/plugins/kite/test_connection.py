@@ -3,6 +3,7 @@
 import pytest
 import trio
 import trio.testing
+
 from tickerd_plugins.kite.backoff import BackOff
 from tickerd_plugins.kite.connection import Connection
 from tickerd_plugins.kite.credentials import Credentials
@@ -22,9 +23,17 @@ async def start(ctx, options, fakes, nursery):
     def begin(*script, highest=False, **values):
         chosen = options(**values)
         dial = fakes.Dial(*script)
-        backoff = BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda low, high: high) if highest else None
+        backoff = (
+            BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda low, high: high) if highest else None
+        )
         connection = Connection(
-            0, options=chosen, ctx=ctx, dial=dial, credentials=Credentials(chosen), changed=lambda: None, backoff=backoff
+            0,
+            options=chosen,
+            ctx=ctx,
+            dial=dial,
+            credentials=Credentials(chosen),
+            changed=lambda: None,
+            backoff=backoff,
         )
         connection.want(WANT)
         nursery.start_soon(connection.run)
@@ -195,7 +204,9 @@ async def test_a_connection_that_was_good_for_long_begins_with_a_short_wait(cloc
 
 async def test_a_long_connection_without_frames_is_not_a_good_one(clock, start, fakes):
     socket = fakes.Socket()
-    _, dial = start(*[fakes.Outage("reset", "")] * 8, socket, highest=True, stale_after="1h", reconnect_after="1h")
+    _, dial = start(
+        *[fakes.Outage("reset", "")] * 8, socket, highest=True, stale_after="1h", reconnect_after="1h"
+    )
     while not dial.sockets:
         await trio.sleep(1)
     await trio.sleep(100)

@@ -3,6 +3,7 @@
 import pytest
 import trio
 from trio.testing import MockClock
+
 from tickerd_plugins.kite.credentials import Credentials
 
 
@@ -25,7 +26,9 @@ async def test_the_file_is_read_anew_each_time(options, tmp_path):
     assert credentials.problem == f"no access_token_file {str(path)!r}: write today's access token to it"
     path.write_text("")
     assert await credentials.access_token() is None
-    assert credentials.problem == f"access_token_file {str(path)!r} is empty: write today's access token to it"
+    assert (
+        credentials.problem == f"access_token_file {str(path)!r} is empty: write today's access token to it"
+    )
     path.write_text("one\n")
     assert await credentials.access_token() == "one"
     assert credentials.problem == ""

@@ -8,10 +8,11 @@ from functools import partial
 import pytest
 import trio
 import trustme
+from trio_websocket import serve_websocket
+
 from tickerd_plugins.kite import dial
 from tickerd_plugins.kite.dial import Dialler, Place, place, resource, tls_words
 from tickerd_plugins.kite.outage import outages
-from trio_websocket import serve_websocket
 
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\n"
 
@@ -161,7 +162,11 @@ def answering(reply):
         (b"HTTP/1.1 403 Forbidden\r\n\r\nno length, ended by hanging up", "auth", "log in again"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 500\r\n\r\ncut", "auth", "log in again"),
         (b"HTTP/1.1 429 \r\nContent-Length: 2\r\n\r\nno", "rate_limited", "allows three"),
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "http", "the server answered the upgrade with HTTP 502"),
+        (
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+            "http",
+            "the server answered the upgrade with HTTP 502",
+        ),
         (b"HTTP/1.1 302 Found\r\nLocation: ws://evil\r\nContent-Length: 0\r\n\r\n", "http", "HTTP 302"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "http", "HTTP 200"),
         (b"SSH-2.0-OpenSSH\r\n", "protocol", "not that of a WebSocket server"),
@@ -316,7 +321,9 @@ async def test_a_verified_server_gets_the_token(websocket, certified, options):
     assert server.requests[0][0] == "/?api_key=KEY&access_token=TOK"
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "no such file or directory"), ("x", "it holds no certificate in PEM")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "no such file or directory"), ("x", "it holds no certificate in PEM")]
+)
 async def test_an_unusable_ca_file_is_told(raw, options, tmp_path, content, words):
     server = await raw(lambda stream: trio.sleep_forever())
     path = tmp_path / "ca.pem"
@@ -359,19 +366,23 @@ async def test_an_oversized_frame_ends_it(websocket, options):
     assert (outage.reason, len(got)) == ("oversized", 1)
 
 
-def breaking(after, *, reset=False):
+def breaking(after, *, server, reset=False):
     """A handler that accepts the upgrade, sends these bytes, and breaks off."""
 
     async def handler(stream):
         import base64
         import hashlib
 
-        key = next(line for line in handler.server.requests[-1].split(b"\r\n") if b"websocket-key" in line.lower())
+        key = next(line for line in server.requests[-1].split(b"\r\n") if b"websocket-key" in line.lower())
         accept = base64.b64encode(
             hashlib.sha1(key.split(b": ")[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         )
         await stream.send_all(
-            UPGRADE + b"Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n" + after
+            UPGRADE
+            + b"Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            + accept
+            + b"\r\n\r\n"
+            + after
         )
         if reset:
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -397,9 +408,13 @@ FRAME = b"\x82\x05\0\1\0\5h"
         (FRAME + b"\x88\x01\x03", False, None),
     ],
 )
-async def test_a_broken_stream_gives_the_messages_before_it_and_one_outage(raw, options, after, reset, reason):
-    handler = breaking(after, reset=reset)
-    server = handler.server = await raw(handler)
+async def test_a_broken_stream_gives_the_messages_before_it_and_one_outage(
+    raw, options, after, reset, reason
+):
+    async def handler(stream):
+        await breaking(after, server=server, reset=reset)(stream)
+
+    server = await raw(handler)
     got = []
 
     async def body(found):
@@ -431,7 +446,11 @@ async def test_the_librarys_log_never_shows_the_query(websocket, options, caplog
     server = await websocket(talk)
     async with opened(options(ws_url=server.url), "SECRETTOKEN") as found:
         await found.receive()
-    client = [r.getMessage() for r in caplog.records if "client-" in r.getMessage() or "Connecting" in r.getMessage()]
+    client = [
+        r.getMessage()
+        for r in caplog.records
+        if "client-" in r.getMessage() or "Connecting" in r.getMessage()
+    ]
     assert client
     assert not any("SECRETTOKEN" in line for line in client)
 
@@ -461,3 +480,25 @@ async def test_the_trust_is_read_once(certified, options, monkeypatch):
     await dialler._trust()
     await dialler._trust()
     assert calls == [None]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_a_server_sends_only_outages_come_out(raw, options, seed):
+    import random
+
+    rng = random.Random(seed)
+
+    async def handler(stream):
+        whole = bytearray(FRAME * 30)
+        for _ in range(rng.randrange(1, 20)):
+            whole[rng.randrange(len(whole))] = rng.randrange(256)
+        with trio.move_on_after(2):
+            try:
+                await breaking(bytes(whole), reset=rng.random() < 0.3, server=server)(stream)
+            except trio.BrokenResourceError:
+                pass
+
+    server = await raw(handler)
+    for _ in range(25):
+        outage = await outage_of(options(ws_url=server.url))
+        assert outage.reason in ("reset", "protocol", "closed", "oversized", "http")

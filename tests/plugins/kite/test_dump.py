@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import pytest
 import trustme
+
 from tickerd_plugins.kite import dump
 from tickerd_plugins.kite.dump import Request, UnusableError, answer, explain, table
 from tickerd_plugins.kite.rows import unpack
@@ -63,7 +64,12 @@ def ask(server):
     """What the download says of the server's answer: its header and instruments."""
 
     def run(**values):
-        values = {"api_key": "KEY", "access_token": "SECRETTOKEN", "root": server.root, "timeout": 5.0} | values
+        values = {
+            "api_key": "KEY",
+            "access_token": "SECRETTOKEN",
+            "root": server.root,
+            "timeout": 5.0,
+        } | values
         header, runs = unpack(answer(Request(**values)))
         return header, [instrument for run in runs for instrument in run]
 
@@ -75,7 +81,12 @@ def test_the_dump_comes_through_the_official_client(ask, server):
     assert header.error == ""
     assert [i.symbol for i in instruments] == ["NSE:INFY", "NSE:NIFTY 50", "NFO:NIFTY26DEC26000CE"]
     option = instruments[2]
-    assert (option.expiry, option.strike, option.lot_size, option.name) == ("2026-12-31", 26000.0, 75, "NIFTY")
+    assert (option.expiry, option.strike, option.lot_size, option.name) == (
+        "2026-12-31",
+        26000.0,
+        75,
+        "NIFTY",
+    )
     ((path, headers),) = server.seen
     assert path == "/instruments"
     assert headers["Authorization"] == "token KEY:SECRETTOKEN"
@@ -88,7 +99,9 @@ def test_a_process_of_its_own_reads_the_request_from_its_input(server):
         "import runpy, sys; sys.argv = ['dump']; runpy.run_module('tickerd_plugins.kite.dump', run_name='__main__');"
         "assert not any(m.startswith(('twisted.internet', 'autobahn')) for m in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], input=request, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=request, capture_output=True, check=True, timeout=60
+    )
     header, runs = unpack(done.stdout)
     assert (header.error, header.rows, sum(map(len, runs))) == ("", 3, 3)
     assert done.stderr == b""
@@ -107,14 +120,27 @@ def test_a_process_of_its_own_reads_the_request_from_its_input(server):
         ),
         ((200, {"Content-Type": "text/csv"}, b""), "the dump holds no rows"),
         ((200, {"Content-Type": "text/csv"}, CSV[:-5]), "the dump is cut off in row 3"),
-        ((200, {"Content-Type": "text/csv"}, CSV[:-20]), "the answer is not an instrument dump, or is cut off"),
-        ((200, {"Content-Type": "text/csv", "Content-Length": "100000"}, CSV), "the dump is cut off"),
-        ((200, {"Content-Type": "application/json"}, b"{"), "the answer is not an instrument dump (not what was announced)"),
         (
-            (500, {"Content-Type": "application/json"}, b'{"status":"error","error_type":"OrderException","message":"x"}'),
+            (200, {"Content-Type": "text/csv"}, CSV[:-20]),
+            "the answer is not an instrument dump, or is cut off",
+        ),
+        ((200, {"Content-Type": "text/csv", "Content-Length": "100000"}, CSV), "the dump is cut off"),
+        (
+            (200, {"Content-Type": "application/json"}, b"{"),
+            "the answer is not an instrument dump (not what was announced)",
+        ),
+        (
+            (
+                500,
+                {"Content-Type": "application/json"},
+                b'{"status":"error","error_type":"OrderException","message":"x"}',
+            ),
             "HTTP 500, OrderException: x",
         ),
-        ((502, {"Content-Type": "text/html"}, b"<html>"), "the answer is not an instrument dump (content type text/html)"),
+        (
+            (502, {"Content-Type": "text/html"}, b"<html>"),
+            "the answer is not an instrument dump (content type text/html)",
+        ),
     ],
 )
 def test_a_bad_answer_is_told_in_words(ask, server, reply, words):
@@ -230,5 +256,7 @@ def test_an_answer_that_unpacks_into_too_much_memory_is_refused(server):
     bomb = gzip.compress(bytes(400 * 2**20), compresslevel=1)
     server.reply = (200, {"Content-Type": "text/csv", "Content-Encoding": "gzip"}, bomb)
     request = msgspec.json.encode(Request(api_key="K", root=server.root, memory=512 * 2**20))
-    done = subprocess.run([sys.executable, "-m", dump.__name__], input=request, capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", dump.__name__], input=request, capture_output=True, check=True
+    )
     assert unpack(done.stdout)[0].error == "the dump is too large for the memory that a download may use"

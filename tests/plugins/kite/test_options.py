@@ -2,6 +2,7 @@
 
 import pytest
 from pydantic import ValidationError
+
 from tickerd_plugins.kite.options import KiteOptions
 
 
@@ -19,7 +20,17 @@ def test_the_defaults_are_the_brokers_addresses():
 
 
 @pytest.mark.parametrize(
-    "url", ["http://x", "ws://", "ws.kite.trade", "ws://u:p@x", "ws://x/?a=b", "ws://x#f", "ws://x:99999", "ws://[x"]
+    "url",
+    [
+        "http://x",
+        "ws://",
+        "ws.kite.trade",
+        "ws://u:p@x",
+        "ws://x/?a=b",
+        "ws://x#f",
+        "ws://x:99999",
+        "ws://[x",
+    ],
 )
 def test_an_unusable_address_is_a_problem_that_does_not_repeat_it(url):
     (message,) = problems(ws_url=url)
@@ -32,12 +43,18 @@ def test_a_path_in_the_address_is_allowed():
 
 
 def test_two_places_for_the_access_token_are_one_too_many():
-    assert problems(access_token="a", access_token_file="/x") == ["give access_token or access_token_file, not both"]
+    assert problems(access_token="a", access_token_file="/x") == [
+        "give access_token or access_token_file, not both"
+    ]
 
 
 def test_limits_that_contradict_each_other_are_problems():
-    assert problems(stale_after="5s", reconnect_after="4s") == ["reconnect_after must not be shorter than stale_after"]
-    assert problems(backoff_initial="5s", backoff_cap="1s") == ["backoff_cap must not be shorter than backoff_initial"]
+    assert problems(stale_after="5s", reconnect_after="4s") == [
+        "reconnect_after must not be shorter than stale_after"
+    ]
+    assert problems(backoff_initial="5s", backoff_cap="1s") == [
+        "backoff_cap must not be shorter than backoff_initial"
+    ]
 
 
 def test_secrets_do_not_print():

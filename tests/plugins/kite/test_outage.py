@@ -1,12 +1,18 @@
 """Outages: states, waits, and finding them in exception groups."""
 
 import pytest
+
 from tickerd_plugins.kite.outage import Outage, outages
 
 
 @pytest.mark.parametrize(
     ("reason", "state"),
-    [("auth", "auth_required"), ("rate_limited", "rate_limited"), ("tls", "reconnecting"), ("reset", "reconnecting")],
+    [
+        ("auth", "auth_required"),
+        ("rate_limited", "rate_limited"),
+        ("tls", "reconnecting"),
+        ("reset", "reconnecting"),
+    ],
 )
 def test_each_reason_puts_the_connection_into_a_state(reason, state):
     assert Outage(reason, "").state == state

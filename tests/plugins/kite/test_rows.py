@@ -1,9 +1,9 @@
 """The dump as bytes."""
 
 import pytest
-from tickerd_plugins.kite.rows import Header, headed, pack, unpack
 
 from tickerd.plugin import Instrument
+from tickerd_plugins.kite.rows import Header, headed, pack, unpack
 
 ROW = (408065, "NSE", "INFY", "INFOSYS", "NSE", "EQ", "", 0.0, 1, 0.05)
 INFY = Instrument("kite", *ROW)
@@ -44,7 +44,9 @@ def test_every_cut_is_noticed():
             everything(raw[:length])
 
 
-@pytest.mark.parametrize("raw", [b"<html>", b"\0\0\0\1x", pack(Header(version=2)), pack(Header()) + pack(Header())])
+@pytest.mark.parametrize(
+    "raw", [b"<html>", b"\0\0\0\1x", pack(Header(version=2)), pack(Header()) + pack(Header())]
+)
 def test_other_bytes_are_refused(raw):
     with pytest.raises(ValueError, match=r"cut off|not a dump|version 2"):
         everything(raw)

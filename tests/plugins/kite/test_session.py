@@ -4,10 +4,10 @@ import msgspec
 import pytest
 import trio
 import trio.testing
-from tickerd_plugins.kite.outage import Outage, outages
-from tickerd_plugins.kite.session import Session, Wanted
 
 from tickerd.plugin import Notice, Order
+from tickerd_plugins.kite.outage import Outage, outages
+from tickerd_plugins.kite.session import Session, Wanted
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ class Listener:
 async def make(ctx, fakes, options):
     def build(**values):
         socket, wanted, listener = fakes.Socket(), Wanted(), Listener(ctx)
-        session = Session(socket, number=0, wanted=wanted, options=options(**values), ctx=ctx, listener=listener)
+        session = Session(
+            socket, number=0, wanted=wanted, options=options(**values), ctx=ctx, listener=listener
+        )
         return session, socket, wanted, listener
 
     return build
@@ -180,7 +182,12 @@ async def test_a_change_sends_only_the_difference(clock, make, fakes):
         wanted.set({2: "full", 3: "ltp"})
         await trio.sleep(1)
         assert socket.subscribed == {2: "full", 3: "ltp"}
-        assert [msgspec.json.decode(m)["a"] for m in socket.sent[before:]] == ["unsubscribe", "mode", "subscribe", "mode"]
+        assert [msgspec.json.decode(m)["a"] for m in socket.sent[before:]] == [
+            "unsubscribe",
+            "mode",
+            "subscribe",
+            "mode",
+        ]
         assert session.unconfirmed == [2, 3]
         nursery.cancel_scope.cancel()
 

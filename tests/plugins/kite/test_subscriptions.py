@@ -3,10 +3,10 @@
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tickerd_plugins.kite.subscriptions import applied, assign, by_token, next_request
 
 from tickerd.plugin import MODES, Instrument
 from tickerd.wire.kite import text
+from tickerd_plugins.kite.subscriptions import applied, assign, by_token, next_request
 
 modes = st.sampled_from(MODES)
 wishes = st.dictionaries(st.integers(1, 40), modes, max_size=30)

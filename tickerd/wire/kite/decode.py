@@ -15,6 +15,7 @@ from tickerd.wire.kite.layout import (
     INDEX_QUOTE,
     INDEX_QUOTE_PACKET,
     INDICES,
+    LARGEST,
     LTP,
     LTP_PACKET,
     MODES,
@@ -29,7 +30,6 @@ _STRUCTS = {
     QUOTE: QUOTE_PACKET,
     FULL: FULL_PACKET,
 }
-_LARGEST = 0x7FFF_FFFF
 _unpack_full = FULL_PACKET.unpack
 
 
@@ -57,21 +57,54 @@ def row(packet: bytes, stamp: Stamp) -> Row:
     representation is that decimal, so prices print exactly.
     """
     symbol, source, connection, ts_recv, epoch, seq, bits = stamp
-    decode = _full_row if len(packet) == FULL else _short_row
-    return decode(packet, symbol, source, connection, ts_recv, epoch, seq, bits)
+    return _rows((packet,), (symbol,), source, connection, ts_recv, epoch, (seq,), (bits,))[0]
 
 
 def rows(
     packets: Iterable[bytes], symbols: Iterable[str | None], origin: Origin, seqs: Iterable[int], flags: Iterable[int]
 ) -> list[Row]:
     """`row` of each packet. See `tickerd.plugin.BulkCodec.rows`."""
-    source, connection, ts_recv, epoch = origin.source, origin.connection, origin.ts_recv, origin.epoch
-    return [
-        _full_row(packet, symbol, source, connection, ts_recv, epoch, seq, bits)
-        if len(packet) == FULL
-        else _short_row(packet, symbol, source, connection, ts_recv, epoch, seq, bits)
-        for packet, symbol, seq, bits in zip(packets, symbols, seqs, flags, strict=False)
-    ]
+    return _rows(packets, symbols, origin.source, origin.connection, origin.ts_recv, origin.epoch, seqs, flags)
+
+
+def _rows(
+    packets: Iterable[bytes],
+    symbols: Iterable[str | None],
+    source: str | None,
+    connection: int | None,
+    ts_recv: int,
+    epoch: int,
+    seqs: Iterable[int],
+    flags: Iterable[int],
+) -> list[Row]:
+    """The hot path: one unpack, no inner loop, positional constructors, no call per packet."""
+    out: list[Row] = []
+    for packet, symbol, seq, bits in zip(packets, symbols, seqs, flags, strict=False):
+        if len(packet) != FULL:
+            out.append(_short_row(packet, symbol, source, connection, ts_recv, epoch, seq, bits))
+            continue
+        (
+            token, last, quantity, average, volume, buy, sell, opening, high, low, close,
+            traded, oi, oi_high, oi_low, exchanged,
+            q0, p0, n0, q1, p1, n1, q2, p2, n2, q3, p3, n3, q4, p4, n4,
+            q5, p5, n5, q6, p6, n6, q7, p7, n7, q8, p8, n8, q9, p9, n9,
+        ) = _unpack_full(packet)  # fmt: skip
+        d = DIVISORS[token & 0xFF]
+        if last <= 0 or last == LARGEST or not (q0 or q5):
+            bits |= SUSPICIOUS
+        out.append(Row(
+            token, symbol, "full", token & 0xFF != INDICES,
+            last / d, quantity, average / d, volume, buy, sell,
+            OHLC(opening / d, high / d, low / d, close / d),
+            (last - close) * 100 / close if close else None,
+            traded or None, oi, oi_high, oi_low, exchanged or None,
+            Depth(
+                (Level(q0, p0 / d, n0), Level(q1, p1 / d, n1), Level(q2, p2 / d, n2), Level(q3, p3 / d, n3), Level(q4, p4 / d, n4)),
+                (Level(q5, p5 / d, n5), Level(q6, p6 / d, n6), Level(q7, p7 / d, n7), Level(q8, p8 / d, n8), Level(q9, p9 / d, n9)),
+            ),
+            source, connection, ts_recv, epoch, seq, flag_names(bits) if bits else (),
+        ))  # fmt: skip
+    return out
 
 
 def _short_row(
@@ -89,7 +122,7 @@ def _short_row(
     d = DIVISORS[token & 0xFF]
     out = Row(token, symbol, MODES[len(packet)], token & 0xFF != INDICES, last / d)
     out.source, out.connection, out.ts_recv, out.epoch, out.seq = source, connection, ts_recv, epoch, seq
-    if not 0 < last < _LARGEST:
+    if not 0 < last < LARGEST:
         bits |= SUSPICIOUS
     out.flags = flag_names(bits)
     if len(packet) == LTP:
@@ -105,40 +138,6 @@ def _short_row(
     out.ohlc = OHLC(opening / d, high / d, low / d, close / d)
     out.change = _change(last, close)
     return out
-
-
-def _full_row(
-    packet: bytes,
-    symbol: str | None,
-    source: str | None,
-    connection: int | None,
-    ts_recv: int,
-    epoch: int,
-    seq: int,
-    bits: int,
-) -> Row:
-    """The hot path: one unpack, no loop, positional constructors."""
-    (
-        token, last, quantity, average, volume, buy, sell, opening, high, low, close,
-        traded, oi, oi_high, oi_low, exchanged,
-        q0, p0, n0, q1, p1, n1, q2, p2, n2, q3, p3, n3, q4, p4, n4,
-        q5, p5, n5, q6, p6, n6, q7, p7, n7, q8, p8, n8, q9, p9, n9,
-    ) = _unpack_full(packet)  # fmt: skip
-    d = DIVISORS[token & 0xFF]
-    if last <= 0 or last == _LARGEST or not (q0 or q5):
-        bits |= SUSPICIOUS
-    return Row(
-        token, symbol, "full", token & 0xFF != INDICES,
-        last / d, quantity, average / d, volume, buy, sell,
-        OHLC(opening / d, high / d, low / d, close / d),
-        (last - close) * 100 / close if close else None,
-        traded or None, oi, oi_high, oi_low, exchanged or None,
-        Depth(
-            (Level(q0, p0 / d, n0), Level(q1, p1 / d, n1), Level(q2, p2 / d, n2), Level(q3, p3 / d, n3), Level(q4, p4 / d, n4)),
-            (Level(q5, p5 / d, n5), Level(q6, p6 / d, n6), Level(q7, p7 / d, n7), Level(q8, p8 / d, n8), Level(q9, p9 / d, n9)),
-        ),
-        source, connection, ts_recv, epoch, seq, flag_names(bits) if bits else (),
-    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,6 @@
 """Binary frames: taking one apart into (token, packet) without decoding, and putting one together."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from struct import Struct
 
 from tickerd.plugin import Split
@@ -11,10 +10,21 @@ _LENGTH = Struct(">H")
 _FIRST_PROBE = 16
 
 
-@lru_cache(maxsize=len(MODES))
-def _run_structs(length: int) -> tuple[Struct, Struct]:
-    """(token, packet) readers over a run of equal packets, each with its two length bytes in front."""
-    return Struct(f">2xI{length - 4}x"), Struct(f">2x{length}s")
+_CHUNKS = (64, 8, 1)
+
+
+def _readers(length: int) -> tuple[tuple[int, Struct, Struct], ...]:
+    """Largest first: how many equal packets at once, and readers of their tokens and of their bytes.
+
+    Each packet has its two length bytes in front. One struct of 64 packets is twice as fast as iterating.
+    """
+    return tuple(
+        (many, Struct(">" + f"2xI{length - 4}x" * many), Struct(">" + f"2x{length}s" * many))
+        for many in _CHUNKS
+    )
+
+
+_READERS = {length: _readers(length) for length in MODES}
 
 
 def _run_length(raw: bytes, start: int, stride: int, most: int) -> int:
@@ -74,12 +84,12 @@ def split(raw: bytes) -> Split:
         if not run:
             faults["truncated"] = 1
             break
-        token_run, packet_run = _run_structs(length)
-        end = offset + run * stride
-        body = raw[offset:end]
-        tokens += [token for (token,) in token_run.iter_unpack(body)]
-        packets += [packet for (packet,) in packet_run.iter_unpack(body)]
-        offset, count = end, count - run
+        count -= run
+        for many, token_reader, packet_reader in _READERS[length]:
+            while run >= many:
+                tokens += token_reader.unpack_from(raw, offset)
+                packets += packet_reader.unpack_from(raw, offset)
+                offset, run = offset + many * stride, run - many
     else:
         if offset < size:
             faults["trailing_bytes"] = 1

@@ -25,8 +25,11 @@ FULL_EXCHANGE_TIMESTAMP = slice(60, 64)
 INDEX_EXCHANGE_TIMESTAMP = slice(28, 32)
 
 INDICES = 9
-DIVISORS = {segment: 100 for segment in range(256)} | {3: 10_000_000, 6: 10_000, 12: 10_000}
+DIVISORS = dict.fromkeys(range(256), 100) | {3: 10_000_000, 6: 10_000, 12: 10_000}
 """By segment (the token's low byte): CDS 10^7, BCD and NCO 10^4, all others paise."""
+
+LARGEST = 0x7FFF_FFFF
+"""No price: the largest number that the field can hold."""
 
 MAX_PACKETS = 65_535
 HEARTBEAT_LENGTH = 1

@@ -11,7 +11,9 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def record(text: str | bytes, *, source: str | None = None, connection: int | None, ts_recv: int) -> AnyRecord:
+def record(
+    text: str | bytes, *, source: str | None = None, connection: int | None, ts_recv: int
+) -> AnyRecord:
     """One text frame from the broker as a record; anything not understood becomes a `Notice` of kind unknown."""
     try:
         message = _decode(text)

@@ -1,12 +1,11 @@
 """A plugin for tickerd: the hooks that its entry point leads to, and nothing else.
 
-The imports stand inside the hooks, so that a configuration that uses only the sink does not import the source.
+The imports stand inside the hooks: a configuration that uses only the sink does not import the source.
 """
 
 from collections.abc import Sequence
 
 import click
-
 from tickerd.plugin import ServingSink, Sink, Source, hookimpl
 
 TICKERD_API = 0

@@ -1,7 +1,6 @@
 """The toy feed itself, and the command that serves it: prices that walk at random."""
 
 import random
-from functools import partial
 from itertools import count
 
 import click
@@ -61,10 +60,14 @@ async def _listen(stream: trio.abc.Stream, wanted: set[int]) -> None:
 @click.option("--every", default=0.1, show_default=True, help="Seconds between two rounds of prices.")
 def example_feed(listen: str, every: float) -> None:
     """Serve a toy feed that the source `example` can follow, until Ctrl-C."""
-    host, port = host_and_port(listen)
-    click.echo(f"serving {', '.join(f'{EXCHANGE}:{symbol}' for symbol in SYMBOLS)} on {listen}")
-    serve = partial(trio.serve_tcp, Feed(every=every).client, port, host=host)
     try:
-        trio.run(serve)
+        trio.run(_serve, Feed(every=every), *host_and_port(listen))
     except KeyboardInterrupt:
         click.echo("stopped")
+
+
+async def _serve(feed: Feed, host: str, port: int) -> None:
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    where = ", ".join(f"{host}:{listener.socket.getsockname()[1]}" for listener in listeners)
+    click.echo(f"serving {', '.join(f'{EXCHANGE}:{symbol}' for symbol in SYMBOLS)} on {where}")
+    await trio.serve_listeners(feed.client, listeners)

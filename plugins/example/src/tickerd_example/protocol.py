@@ -1,7 +1,7 @@
 """The toy feed's protocol: JSON lines over TCP. Pure, so that it is tested without a socket.
 
-The server greets with a listing. The client says which tokens it wants, as often as that changes, and from then
-on the server sends a price line whenever one of those moves.
+The server greets with a listing. The client says which tokens it wants, as often as that changes, and from
+then on the server sends a price line whenever one of those moves.
 """
 
 import msgspec
@@ -58,7 +58,7 @@ class Reader:
         self.faults = 0
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Listing | Price | Want]:
+    def feed(self, data: bytes | bytearray) -> list[Listing | Price | Want]:
         """The messages that are complete with these bytes.
 
         Raises:

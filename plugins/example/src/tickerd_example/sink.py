@@ -1,13 +1,11 @@
-"""A sink: keeps the newest price of each symbol in one JSON file, replaced as a whole, for programs that poll."""
+"""A sink: keeps the newest price of each symbol in one JSON file, for programs that poll."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import trio
-
 from tickerd.plugin import Batch, Delivery, Options, Overflow, Reject, Retry, Sink, SinkContext, option
 
 
@@ -52,4 +50,4 @@ def _replace(path: Path, content: bytes) -> None:
     """Readers see the old content or the new, never half of it."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import trio
-
 from tickerd.plugin import (
     Batch,
     Duration,
@@ -17,6 +16,7 @@ from tickerd.plugin import (
     Status,
     option,
 )
+
 from tickerd_example.protocol import Listing, Price, Reader, Want, host_and_port, line
 
 
@@ -28,7 +28,7 @@ class ExampleOptions(Options):
 
 
 class ExampleSource(Source):
-    """One connection per attempt: when it breaks, the error is the host's, which starts us again with back-off."""
+    """One connection: when it breaks, the error is the host's, which starts us again with back-off."""
 
     Options: ClassVar[type[Options]] = ExampleOptions
 
@@ -61,7 +61,7 @@ class ExampleSource(Source):
             await stream.send_all(line(Want(sorted(self._modes))))
 
     async def _read(self, stream: trio.SocketStream, ctx: SourceContext) -> None:
-        """Publish what comes: one batch for each network read. Ends with the exception that ended the stream."""
+        """Publish what comes, one batch for each network read, until the stream ends with an exception."""
         reader = Reader()
         while True:
             with trio.fail_after(self._options.silence):

@@ -1,0 +1,98 @@
+"""Tests of `tickerd.config.schema`: it judges as the compiler does, and the committed one is up to date."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tickerd.config import load
+from tickerd.config.schema import schema
+from tickerd.runtime.registry import Registry
+
+jsonschema = pytest.importorskip("jsonschema")
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def errors(types):
+    validator = jsonschema.Draft202012Validator(schema(types))
+    jsonschema.Draft202012Validator.check_schema(validator.schema)
+    return lambda text: [error.message for error in validator.iter_errors(YAML(typ="safe").load(text))]
+
+
+BASE = "sources: {feed: {use: kite, api_key: k}}\nsinks: {out: {use: file, path: p}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE,
+        "sources: {feed: {use: kite, api_key: k}}\nsinks:\nlog:\nlimits: {drain: 1m}\nextensions: [audit]\n",
+        BASE.replace("api_key: k", "api_key: '${env:A}', port: '${env:A}', pause: '${file:/x}', size: 0"),
+        BASE.replace(
+            "api_key: k",
+            "api_key: k, required: '${env:A}', subscribe: [{instruments: ['NSE:A', 5], mode: ltp}]",
+        ),
+        BASE.replace(
+            "path: p", "path: p, batch: {max_wait: 5 s}, delivery: live, events: [tick], keep: 7 days"
+        ),
+    ],
+)
+def test_what_compiles_is_valid(text, errors):
+    assert errors(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log: {}\n",
+        "sources: {}\n",
+        BASE + "lgo: {}\n",
+        BASE + "log: {level: loud}\n",
+        BASE + "limits: {drain: 5 banana}\n",
+        BASE.replace("use: kite", "use: kit"),
+        BASE.replace("feed:", "-feed:"),
+        BASE.replace("api_key: k", "port: 3"),
+        BASE.replace("api_key: k", "api_key: k, prt: 3"),
+        BASE.replace("api_key: k", "api_key: k, port: 0"),
+        BASE.replace("api_key: k", "api_key: k, path: p"),
+        BASE.replace("path: p", "path: p, events: [tik]"),
+        BASE.replace("path: p", "path: p, instruments: [infy]"),
+        BASE.replace("path: p", "path: p, batch: {max_tick: 5}"),
+    ],
+)
+def test_what_does_not_compile_is_not(text, errors):
+    assert errors(text) != []
+
+
+def test_descriptions_defaults_and_reload_classes_are_in_it(types):
+    made: dict[str, Any] = schema(types)
+    kite = made["$defs"]["source.kite"]["properties"]
+    assert kite["port"]["description"] == "A number."
+    assert kite["port"]["default"] == 1
+    assert kite["subscribe"]["reload"] == "live"
+    assert kite["api_key"]["type"] == "string"
+    assert "title" not in json.dumps(made["$defs"])
+    assert made["$defs"]["source"]["properties"]["use"]["enum"] == ["kite"]
+
+
+def test_without_any_plugin_it_is_still_a_schema(types, monkeypatch):
+    monkeypatch.setattr(types, "names", lambda kind: [])
+    jsonschema.Draft202012Validator.check_schema(schema(types))
+
+
+def test_the_committed_schema_is_that_of_the_bundled_plugins():
+    committed = json.loads((ROOT / "config/tickerd.schema.json").read_text())
+    assert committed == schema(Registry.installed()), "run `make schema`"
+
+
+def test_the_example_compiles_and_is_valid():
+    env = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret"}
+    made = load(ROOT / "tickerd.yaml.example", Registry.installed(), env)
+    assert made.warnings == ()
+    text = (ROOT / "tickerd.yaml.example").read_text()
+    validator = jsonschema.Draft202012Validator(schema(Registry.installed()))
+    assert [error.message for error in validator.iter_errors(YAML(typ="safe").load(text))] == []

@@ -1,0 +1,141 @@
+"""A daemon process with plugins that misbehave on request."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+PLUGIN = '''
+"""Sources and a sink that do what their options say."""
+import os, time
+import trio
+from tickerd.plugin import Batch, Options, Row, Sink, Source, hookimpl, option
+
+TICKERD_API = 0
+
+class BadOptions(Options):
+    how: str = option(doc="how to misbehave")
+    after: float = option(0.5, doc="seconds")
+    seconds: float = option(3.0, doc="how long it blocks")
+
+class Bad(Source):
+    Options = BadOptions
+    def __init__(self, options):
+        self.o = options
+    async def run(self, ctx, *, task_status):
+        if self.o.how == "hang":
+            await trio.sleep_forever()
+        task_status.started()
+        await trio.sleep(self.o.after)
+        if self.o.how == "crash":
+            raise ZeroDivisionError("boom demo-secret-token")
+        if self.o.how == "block":
+            time.sleep(self.o.seconds)
+            await trio.sleep_forever()
+        if self.o.how == "swallow":
+            while True:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(0.1)
+        if self.o.how == "garbage":
+            ctx.publish("not a batch")
+        seq = 0
+        while True:
+            seq += 1
+            ctx.publish(Batch.of([Row(7, last_price=1.0, volume_traded=seq)]))
+            await trio.sleep(0.01)
+
+class BadSinkOptions(Options):
+    how: str = option(doc="how to misbehave")
+
+class BadSink(Sink):
+    Options = BadSinkOptions
+    def __init__(self, options, ctx):
+        self.o = options
+    async def write(self, batch):
+        if self.o.how == "hang":
+            await trio.sleep_forever()
+        if self.o.how == "crash":
+            raise KeyError("boom")
+        if self.o.how == "garbage":
+            return 17
+        return []
+
+@hookimpl
+def tickerd_sources():
+    return Bad
+
+@hookimpl
+def tickerd_sinks():
+    return BadSink
+'''
+
+
+class DaemonProcess:
+    """`tickerd run` in a directory of its own; its log as JSON lines."""
+
+    def __init__(self, directory, yaml, *arguments):
+        self.directory = directory
+        site = directory / "site"
+        info = site / "tickerd_bad-1.dist-info"
+        info.mkdir(parents=True)
+        (site / "tickerd_bad.py").write_text(PLUGIN)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tickerd-bad\nVersion: 1\n")
+        (info / "entry_points.txt").write_text("[tickerd]\nbad = tickerd_bad\n")
+        (directory / "tickerd.yaml").write_text(textwrap.dedent(yaml))
+        self.log_file = directory / "log"
+        with self.log_file.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tickerd", "run", "-c", "tickerd.yaml", *arguments],
+                cwd=directory,
+                env={**os.environ, "PYTHONPATH": str(site)},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def log(self):
+        lines = self.log_file.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def wait_for(self, event, seconds=20, **fields):
+        """The first log line with this event and these fields."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in self.log():
+                if line["event"] == event and all(line.get(k) == v for k, v in fields.items()):
+                    return line
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no {event!r} {fields} in:\n{self.log_file.read_text()}")
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def end(self, seconds=20):
+        return self.process.wait(seconds)
+
+    def rows(self):
+        files = self.directory.glob("ticks/*/*.jsonl")
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """Starts daemons; ends those that still run."""
+    started = []
+
+    def start(yaml, *arguments):
+        one = DaemonProcess(tmp_path / str(len(started)), yaml, *arguments)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()

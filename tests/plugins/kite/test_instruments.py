@@ -1,0 +1,252 @@
+"""Loading the instrument table: the download, the copy on disk, and when to try again."""
+
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+import trio
+import trio.testing
+
+from tickerd_plugins.kite import instruments
+from tickerd_plugins.kite.credentials import Credentials
+from tickerd_plugins.kite.instruments import (
+    COPY,
+    DumpError,
+    InstrumentLoader,
+    decode,
+    download,
+    save,
+    seconds_until,
+)
+from tickerd_plugins.kite.rows import Header, pack
+
+ROOT = "https://api.kite.trade"
+
+
+def dump(n, root=ROOT, **header):
+    rows = [(token, "NSE", f"S{token}", "", "NSE", "EQ", "", 0.0, 1, 0.05) for token in range(1, n + 1)]
+    return pack(Header(root=root, **header), rows)
+
+
+def nanoseconds(*when):
+    return int(datetime(*when, tzinfo=UTC).timestamp()) * 10**9
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"),
+    [
+        ((2026, 11, 23, 2, 0), 3600),  # 07:30 in India
+        ((2026, 11, 23, 3, 0), 24 * 3600),  # 08:30 sharp
+        ((2026, 11, 23, 4, 0), 23 * 3600),
+        ((2026, 11, 23, 19, 0), 8 * 3600),  # past midnight in India
+    ],
+)
+def test_the_next_download_is_at_half_past_eight_in_india(now, seconds):
+    assert seconds_until("08:30", nanoseconds(*now)) == seconds
+
+
+# -- the download process ------------------------------------------------------------------------------------
+
+
+def python(code):
+    return (sys.executable, "-c", code)
+
+
+async def test_the_request_goes_to_the_input_and_the_answer_comes_from_the_output():
+    echo = python("import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())")
+    assert await download(b"x" * 300_000, 30, 10**6, echo) == b"x" * 300_000
+
+
+async def test_a_download_that_takes_too_long_is_ended():
+    begun = trio.current_time()
+    with pytest.raises(DumpError, match=r"no instrument dump within 0\.3 s"):
+        await download(
+            b"", 0.3, 10, python("import signal; signal.signal(15, signal.SIG_IGN); signal.pause()")
+        )
+    assert trio.current_time() - begun < 4
+
+
+async def test_a_download_that_writes_too_much_is_ended():
+    endless = python("import sys\nwhile True: sys.stdout.write('x' * 9999)")
+    with pytest.raises(DumpError, match="larger than 100000 bytes"):
+        await download(b"", 30, 100_000, endless)
+
+
+async def test_a_process_that_says_nothing_is_an_error():
+    with pytest.raises(DumpError, match="ended with code 3 and without an answer"):
+        await download(b"", 30, 10, python("raise SystemExit(3)"))
+
+
+async def test_damaged_bytes_are_refused():
+    with pytest.raises(
+        DumpError, match="damaged instrument dump: cut off after 2 of 3 rows|damaged instrument dump"
+    ):
+        await decode(dump(3)[:-5])
+    with pytest.raises(DumpError, match="holds no rows"):
+        await decode(dump(0))
+    with pytest.raises(DumpError, match="refused") as caught:
+        await decode(pack(Header(error="refused", auth=True)))
+    assert caught.value.auth
+
+
+async def test_others_run_while_a_dump_is_decoded():
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        assert len((await decode(dump(20_000))).instruments) == 20_000
+        nursery.cancel_scope.cancel()
+    assert turns >= 10
+
+
+def test_a_copy_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / COPY
+    save(path, b"one")
+    save(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in tmp_path.iterdir()] == [COPY]
+
+
+# -- the loader ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock():
+    # files are read and written in threads
+    return trio.testing.MockClock(autojump_threshold=0.05)
+
+
+@pytest.fixture
+async def start(clock, ctx, options, monkeypatch, nursery):
+    """Runs a loader whose downloads are scripted: bytes, or an error."""
+    ctx.state_dir.mkdir()
+
+    def begin(*script, **values):
+        told = SimpleNamespace(times=[], tokens=[], changes=0)
+        steps = iter(script)
+
+        async def scripted(request, limit, max_bytes):
+            await trio.lowlevel.checkpoint()
+            told.times.append(trio.current_time())
+            told.tokens.append(request)
+            step = next(steps)
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+        def changed():
+            told.changes += 1
+
+        monkeypatch.setattr(instruments, "download", scripted)
+        chosen = options(**values)
+        told.loader = InstrumentLoader(chosen, ctx, Credentials(chosen), changed)
+        nursery.start_soon(told.loader.run)
+        return told
+
+    return begin
+
+
+async def test_the_table_is_loaded_and_a_copy_kept(start, ctx):
+    told = start(dump(5, skipped=1))
+    await trio.sleep(1)
+    assert len(ctx.instruments) == 5
+    assert ctx.instruments.get(3).symbol == "NSE:S3"
+    assert (told.loader.rows, told.loader.problem, told.changes) == (5, "", 1)
+    assert ctx.counts["instrument_rows_skipped"] == 1
+    copy = await decode((ctx.state_dir / COPY).read_bytes())
+    assert copy.header.fetched_ns == told.loader.fetched_ns
+    assert len(copy.instruments) == 5
+
+
+async def test_it_is_loaded_again_every_day(start, ctx):
+    told = start(*[dump(n) for n in range(5, 100)])
+    await trio.sleep(3 * 24 * 3600)
+    assert len(told.times) == 4
+    assert told.times[2] - told.times[1] == pytest.approx(24 * 3600, abs=5)
+    assert len(ctx.instruments) == 8
+
+
+async def test_yesterdays_copy_is_used_when_the_download_fails(start, ctx):
+    ctx.state_dir.joinpath(COPY).write_bytes(dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0)))
+    told = start(DumpError("no answer in time"), DumpError("no answer in time"), dump(5))
+    await trio.sleep(1)
+    assert len(ctx.instruments) == 4
+    assert told.loader.problem == "no answer in time; using the copy of 2026-11-22 08:30 IST"
+    await trio.sleep(60)
+    assert len(ctx.instruments) == 5
+    assert told.loader.problem == ""
+    assert ctx.counts["instruments_failed"] == 2
+
+
+@pytest.mark.parametrize("copy", [None, b"rubbish", dump(4)[:-3], dump(4, root="http://simulator")])
+async def test_without_a_usable_copy_the_feed_goes_on_without_symbols(start, ctx, copy):
+    if copy is not None:
+        ctx.state_dir.joinpath(COPY).write_bytes(copy)
+    told = start(*[DumpError("dns")] * 100)
+    await trio.sleep(1)
+    assert len(ctx.instruments) == 0
+    assert told.loader.problem == "dns; symbols cannot be resolved, tokens can be subscribed"
+
+
+async def test_a_failure_later_keeps_the_table_that_is_there(start, ctx):
+    told = start(dump(5), *[DumpError("the dump is cut off in row 3")] * 300)
+    await trio.sleep(24 * 3600 + 10)
+    assert len(ctx.instruments) == 5
+    assert told.loader.problem == "the dump is cut off in row 3; the one before stays in use"
+
+
+async def test_a_damaged_dump_never_replaces_the_copy(start, ctx):
+    good = dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0))
+    ctx.state_dir.joinpath(COPY).write_bytes(good)
+    start(dump(10)[:-3], *[DumpError("x")] * 100)
+    await trio.sleep(1)
+    assert ctx.state_dir.joinpath(COPY).read_bytes() == good
+    assert len(ctx.instruments) == 4
+
+
+async def test_a_dump_that_lost_half_of_its_rows_needs_a_second_one_that_agrees(start, ctx):
+    told = start(dump(100), dump(20), dump(30), dump(30))
+    await trio.sleep(24 * 3600 + 1)
+    assert len(ctx.instruments) == 100
+    assert told.loader.problem.startswith("the instrument dump has 20 rows after 100 before")
+    await trio.sleep(30)
+    assert len(ctx.instruments) == 30
+    assert told.loader.problem == ""
+    assert len(told.times) == 4
+
+
+async def test_failures_are_retried_with_waits_that_grow_to_a_cap(start):
+    told = start(*[DumpError("x")] * 1000)
+    await trio.sleep(6 * 3600)
+    assert 70 < len(told.times) < 400
+
+
+async def test_a_new_token_is_tried_at_once_after_a_refusal(start, ctx, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("old")
+    told = start(*[DumpError("HTTP 403", auth=True)] * 12, dump(5), access_token_file=path)
+    while len(told.times) < 12:
+        await trio.sleep(1)
+    path.write_text("new")
+    await trio.sleep(5)
+    assert len(ctx.instruments) == 5
+    assert b'"new"' in told.tokens[-1]
+
+
+async def test_a_disk_that_cannot_be_written_does_not_harm_the_table(start, ctx, monkeypatch):
+    def full(path, raw):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(instruments, "save", full)
+    told = start(dump(5))
+    await trio.sleep(1)
+    assert len(ctx.instruments) == 5
+    assert told.loader.problem == ""
+    assert ctx.counts["instruments_copy_failed"] == 1
