@@ -63,7 +63,7 @@ def test_limits_are_written_with_their_units():
     assert shape.quantity(fields["wait"], 0.5) == "500ms"
     assert shape.quantity(fields["wait"], 2592000) == "30 days"
     assert shape.quantity(fields["wait"], 120) == "2m"
-    assert shape.quantity(fields["wait"], 0) == "0"
+    assert shape.quantity(fields["wait"], 0) == "0s"
     assert shape.quantity(fields["room"], 65536) == "64KiB"
     assert shape.quantity(fields["room"], 100) == "100B"
     assert shape.quantity(fields["aliased"], 5) == "5"

@@ -33,7 +33,7 @@ class Bad(Source):
         task_status.started()
         await trio.sleep(self.o.after)
         if self.o.how == "crash":
-            raise ZeroDivisionError("boom demo-secret-token")
+            raise ZeroDivisionError("boom " + os.environ.get("BOOM", ""))
         if self.o.how == "block":
             time.sleep(self.o.seconds)
             await trio.sleep_forever()
@@ -78,7 +78,7 @@ def tickerd_sinks():
 class DaemonProcess:
     """`tickerd run` in a directory of its own; its log as JSON lines."""
 
-    def __init__(self, directory, yaml, *arguments):
+    def __init__(self, directory, yaml, *arguments, **env):
         self.directory = directory
         site = directory / "site"
         info = site / "tickerd_bad-1.dist-info"
@@ -92,7 +92,7 @@ class DaemonProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tickerd", "run", "-c", "tickerd.yaml", *arguments],
                 cwd=directory,
-                env={**os.environ, "PYTHONPATH": str(site)},
+                env={**os.environ, "PYTHONPATH": str(site), **env},
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
@@ -129,8 +129,8 @@ def daemon(tmp_path):
     """Starts daemons; ends those that still run."""
     started = []
 
-    def start(yaml, *arguments):
-        one = DaemonProcess(tmp_path / str(len(started)), yaml, *arguments)
+    def start(yaml, *arguments, **env):
+        one = DaemonProcess(tmp_path / str(len(started)), yaml, *arguments, **env)
         started.append(one)
         return one
 
@@ -139,3 +139,26 @@ def daemon(tmp_path):
         if one.process.poll() is None:
             one.process.kill()
             one.process.wait()
+
+
+@pytest.fixture
+def simulator(tmp_path):
+    """Starts Kite simulators on free ports; gives their addresses."""
+    started = []
+
+    def start(*arguments):
+        ready = tmp_path / f"simulator-{len(started)}.json"
+        ports = ["--ws", "127.0.0.1:0", "--rest", "127.0.0.1:0", "--ready-file", str(ready)]
+        command = [sys.executable, "-m", "tickerd", "simulate", *ports, *arguments]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        end = time.monotonic() + 20
+        while not ready.exists():
+            assert time.monotonic() < end
+            assert started[-1].poll() is None
+            time.sleep(0.02)
+        return json.loads(ready.read_text())
+
+    yield start
+    for one in started:
+        one.terminate()
+        one.wait()

@@ -40,6 +40,9 @@ class Problem:
     source: str = ""
     caret: int = 0
 
+    def __str__(self) -> str:
+        return self.text()
+
     @property
     def where(self) -> str:
         """``file:line:column``, as editors understand it."""

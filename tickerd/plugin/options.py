@@ -64,29 +64,26 @@ def _duration(value: Any) -> float:
     return _quantity(value, _DURATIONS, "a duration", "30s", "a duration ends in ms, s, m, h or days")
 
 
-def _written(seconds: float) -> str:
-    """Exact, and never with an exponent, which YAML's reader would refuse."""
-    return f"{format(Decimal(str(seconds)).normalize(), 'f')}s"
-
-
 def _size(value: Any) -> int:
     return int(_quantity(value, _SIZES, "a size", "16MiB", "a size ends in KiB, MiB, GiB, KB, MB or GB"))
 
 
 def _written_duration(seconds: float) -> str:
-    """The value as YAML writes it, in the largest unit that leaves a whole number."""
+    """As YAML writes it: exact, in the largest unit that leaves a whole number, never with an exponent."""
     for factor, unit in ((86400, " days"), (3600, "h"), (60, "m"), (1, "s")):
         if seconds >= factor and seconds % factor == 0:
             return f"{int(seconds // factor)}{unit}"
-    return f"{Decimal(repr(seconds * 1000)).normalize():f}ms" if seconds else "0"
+    if (thousandths := round(seconds * 1000)) * _DURATIONS["ms"] == seconds:
+        return f"{thousandths}ms" if thousandths else "0s"
+    return f"{format(Decimal(str(seconds)).normalize(), 'f')}s"
 
 
 def _written_size(count: int) -> str:
-    """The value as YAML writes it, in the largest unit that leaves a whole number."""
+    """As YAML writes it, in the largest unit that leaves a whole number."""
     for unit in ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "KB"):
         if count >= _SIZES[unit] and count % _SIZES[unit] == 0:
             return f"{count // _SIZES[unit]}{unit}"
-    return f"{count}B" if count else "0"
+    return f"{count}B"
 
 
 Duration = Annotated[
@@ -99,7 +96,7 @@ Duration = Annotated[
             "examples": ["30s"],
         }
     ),
-    PlainSerializer(_written, return_type=str, when_used="json"),
+    PlainSerializer(_written_duration, return_type=str, when_used="json"),
 ]
 """Seconds as a float; written ``200ms``, ``30s``, ``5m``, ``2h`` or ``7 days``; 0 needs no unit."""
 

@@ -1,7 +1,6 @@
 """Where a file that was torn is cut."""
 
 import gzip
-import os
 from hashlib import blake2b
 
 import pytest
@@ -91,7 +90,7 @@ def test_what_was_mended_is_whole(kind: Compression) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\x07garbage", os.urandom(100)])
+@pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\x07garbage", bytes(range(256))])
 def test_garbage_behind_the_end_is_cut(kind: Compression, garbage: bytes) -> None:
     file, _ = written(kind, 3, 40)
     if kind == "none":
