@@ -15,8 +15,8 @@ from tickerd.wire.kite import KITE, fields, official
 from tickerd.wire.kite.frame import split
 
 PACKETS = 200
-FRAMES = 30
-REPEATS = 9
+FRAMES = 20
+REPEATS = 15
 OFFICIAL = "official parser"
 OFFICIAL_JSON = "official parser + json"
 OFFICIAL_ORJSON = "official parser + orjson"
@@ -33,7 +33,12 @@ def main() -> None:
     def batch(frame: bytes) -> Batch:
         out = Batch.read(KITE, frame, connection=1, ts_recv=1_790_000_000_123_456_789)
         assert out.origin is not None
-        out.origin.source, out.origin.epoch, out.origin.seq, out.origin.instruments = "kite", 3, 1_000_000, table_of
+        out.origin.source, out.origin.epoch, out.origin.seq, out.origin.instruments = (
+            "kite",
+            3,
+            1_000_000,
+            table_of,
+        )
         return out
 
     def dumps(frame: bytes) -> bytes:
@@ -56,11 +61,20 @@ def main() -> None:
         Contestant("split into routable ticks", each(split), OFFICIAL, 100),
         Contestant("Tick objects", each(lambda f: batch(f).ticks), OFFICIAL),
         Contestant("every field (fields)", each(lambda f: list(map(fields, split(f).packets))), OFFICIAL, 18),
-        Contestant("official-shaped dicts (official)", each(lambda f: list(map(official, split(f).packets))), OFFICIAL, 4),
+        Contestant(
+            "official-shaped dicts (official)",
+            each(lambda f: list(map(official, split(f).packets))),
+            OFFICIAL,
+            4,
+        ),
         Contestant("rows (Batch.rows)", each(lambda f: batch(f).rows()), OFFICIAL),
         Contestant("JSON lines (Batch.lines)", each(lambda f: batch(f).lines()), OFFICIAL_JSON, 10),
-        Contestant("JSON tick by tick (Tick.json)", each(lambda f: [t.json for t in batch(f).ticks]), OFFICIAL_JSON),
-        Contestant("JSON arrays (encode_arrays)", each(lambda f: arrays.encode_arrays(batch(f).ticks)), OFFICIAL_JSON, 15),
+        Contestant(
+            "JSON tick by tick (Tick.json)", each(lambda f: [t.json for t in batch(f).ticks]), OFFICIAL_JSON
+        ),
+        Contestant(
+            "JSON arrays (encode_arrays)", each(lambda f: arrays.encode_arrays(batch(f))), OFFICIAL_JSON, 15
+        ),
     ]
     results = contest(field, FRAMES * PACKETS, REPEATS)
     title = f"decode: frames of {PACKETS} full packets (184 bytes), {FRAMES} frames a turn, {REPEATS} turns"

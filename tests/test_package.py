@@ -51,8 +51,12 @@ def test_both_packages_are_typed(names: Sequence[str]) -> None:
 
 
 def test_each_plugin_brings_its_readme_and_its_sample(names: Sequence[str]) -> None:
-    folders = {name.split("/")[1] for name in names if name.startswith("tickerd_plugins/") and name.count("/") > 1}
-    wanted = {f"tickerd_plugins/{folder}/{file}" for folder in folders for file in ("README.md", "sample.yaml")}
+    folders = {
+        name.split("/")[1] for name in names if name.startswith("tickerd_plugins/") and name.count("/") > 1
+    }
+    wanted = {
+        f"tickerd_plugins/{folder}/{file}" for folder in folders for file in ("README.md", "sample.yaml")
+    }
     assert folders >= {"file", "kite", "replay", "simulator"}
     assert wanted <= set(names)
 
@@ -60,7 +64,10 @@ def test_each_plugin_brings_its_readme_and_its_sample(names: Sequence[str]) -> N
 def test_there_are_no_tests_and_no_leftovers_in_it(names: Sequence[str]) -> None:
     for name in names:
         parts = Path(name).parts
-        assert not {"tests", "config", "__pycache__", "example"} & set(parts[1:-1]) or parts[:2] == ("tickerd", "config")
+        assert not {"tests", "config", "__pycache__", "example"} & set(parts[1:-1]) or parts[:2] == (
+            "tickerd",
+            "config",
+        )
         assert Path(name).suffix in {".py", ".typed", ".md", ".yaml", ".json"}, name
 
 

@@ -14,19 +14,30 @@ from tickerd.instruments import InstrumentTable
 from tickerd.observe.status import FeedSnapshot, SinkFigures
 from tickerd.observe.watchdog import Watchdog
 from tickerd.plugin import Clock
+from tickerd.runtime.house import House
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.runtime.unit import Unit
-from tickerd.runtime.units import House, SinkUnit, SourceUnit, sink_unit
+from tickerd.runtime.units import SinkUnit, SourceUnit, sink_unit
 from tickerd.state import StateDirectory
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while the loop waits for it."""
 STATUS_EVERY_S = 1.0
 
-Tell = Callable[[FeedSnapshot], None]
-Changed = Callable[[str, str, str], None]
-Leave = Callable[[int], None]
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the daemon calls outside itself; none of them may raise or wait."""
+
+    leave: Callable[[int], None]
+    """Ends the process at once with an exit code: for a second signal, stuck units, a frozen loop."""
+    tell: Callable[[FeedSnapshot], None] = lambda _: None
+    """Each second, with a snapshot of the feed."""
+    changed: Callable[[str, str, str], None] = lambda *_: None
+    """With (unit, state, detail) when a unit changes."""
+    hide: Callable[[str], None] = lambda _: None
+    """With a secret that must not show in the log."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +54,30 @@ class Daemon:
     Args:
         settings: compiled; the daemon does no reading of YAML.
         state: held by the caller for as long as the daemon runs.
-        tell: called each second with a snapshot of the feed.
-        changed: called with (unit, state, detail) when a unit changes; must not raise.
-        leave: ends the process at once with an exit code; for a second signal and for stuck units.
+        hooks: what it calls outside itself.
     """
 
-    def __init__(
-        self, settings: Settings, state: StateDirectory, *, tell: Tell, changed: Changed, leave: Leave
-    ) -> None:
+    def __init__(self, settings: Settings, state: StateDirectory, hooks: Hooks) -> None:
         self._settings = settings
-        self._tell = tell
-        self._changed = changed
-        self._leave = leave
+        self._tell = hooks.tell
+        self._changed = hooks.changed
+        self._leave = hooks.leave
         self._log = structlog.get_logger()
         self._stop = trio.Event()
         self._clock = Clock()
         self._began = trio.current_time()
         self._rate = 0.0
-        self._house = House(Hub(state.next_epoch()), InstrumentTable(), self._clock, state, Listeners())
+        self._exit_code = 0
+        self._required = {f"source.{name}" for name, source in settings.sources.items() if source.required}
+        self._required |= {f"sink.{name}" for name, sink in settings.sinks.items() if sink.required}
+        self._house = House(
+            Hub(state.next_epoch()), InstrumentTable(), self._clock, state, Listeners(), hooks.hide
+        )
 
     async def run(self, *, for_s: float | None = None) -> Outcome:
         """Run until a signal, or for so many seconds; returns when everything has been drained and stopped."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         limits = self._settings.limits
-        exit_code = 0
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as parking, trio.open_nursery() as keepers:
                 keepers.start_soon(self._follow_signals, signals)
@@ -83,7 +94,7 @@ class Daemon:
                 await supervisor.start(units)
                 if down := self._required_but_down():
                     self._log.error("required units did not come up", units=down)
-                    exit_code = 1
+                    self._exit_code = 1
                 else:
                     self._log.info("ready", epoch=self._house.hub.epoch, units=[unit.name for unit in units])
                     with trio.move_on_after(float("inf") if for_s is None else for_s):
@@ -93,11 +104,11 @@ class Daemon:
                 if supervisor.stuck:
                     self._log.error("leaving stuck units behind", units=supervisor.stuck)
                     self._tell(snapshot)
-                    self._leave(exit_code)
+                    self._leave(self._exit_code)
                 keepers.cancel_scope.cancel()
                 parking.cancel_scope.cancel()
         await self._house.listeners.aclose()
-        return Outcome(snapshot, exit_code)
+        return Outcome(snapshot, self._exit_code)
 
     def snapshot(self) -> FeedSnapshot:
         """The feed in figures."""
@@ -129,11 +140,14 @@ class Daemon:
     def _unit_changed(self, unit: Unit) -> None:
         self._log.debug("unit changed", unit=unit.name, state=unit.state, detail=unit.detail)
         self._changed(unit.name, unit.state, unit.detail)
+        if unit.state == "failed" and unit.name in self._required and not self._stop.is_set():
+            self._log.error("a required unit has failed, stopping", unit=unit.name, reason=unit.detail)
+            self._exit_code = 1
+            self._stop.set()
 
     def _required_but_down(self) -> list[str]:
-        required = {f"source.{name}" for name, source in self._settings.sources.items() if source.required}
-        required |= {f"sink.{name}" for name, sink in self._settings.sinks.items() if sink.required}
-        return [u.name for u in self._units if u.name in required and u.state not in ("running", "finished")]
+        up = ("running", "finished")
+        return [unit.name for unit in self._units if unit.name in self._required and unit.state not in up]
 
     async def _drain(self, supervisor: Supervisor) -> None:
         """Stop what brings ticks in, then let what hands them on finish, within the limit."""

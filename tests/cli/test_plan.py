@@ -41,7 +41,9 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(old: str, new: str, *more: str, **how: Any) -> Result:
         (tmp_path / "old.yaml").write_text(old)
         (tmp_path / "new.yaml").write_text(new)
-        return CliRunner().invoke(plan, [str(tmp_path / "old.yaml"), str(tmp_path / "new.yaml"), *more], **how)
+        return CliRunner().invoke(
+            plan, [str(tmp_path / "old.yaml"), str(tmp_path / "new.yaml"), *more], **how
+        )
 
     return run
 

@@ -16,6 +16,11 @@ def test_no_more_than_the_limit_is_read_of_an_endless_file():
         read_bytes(Path("/dev/zero"), 64 << 10)
 
 
+def test_a_limit_is_told_in_round_units(write):
+    with pytest.raises(Unreadable, match=r"^is larger than 1 MiB$"):
+        read_bytes(write(b"x" * ((1 << 20) + 1)), 1 << 20)
+
+
 def test_other_failures_are_told_in_the_words_of_the_system(write):
     with pytest.raises(Unreadable, match=r"^cannot be read: not a directory$"):
         read_bytes(write("") / "x", 1)

@@ -1,17 +1,17 @@
 """Tests of `tickerd.config.schema`: it judges as the compiler does, and the committed one is up to date."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from tickerd.config import load
+from tickerd.config import compile_settings, load, parse_document
 from tickerd.config.schema import schema
 from tickerd.runtime.registry import Registry
-
-jsonschema = pytest.importorskip("jsonschema")
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,10 +89,26 @@ def test_the_committed_schema_is_that_of_the_bundled_plugins():
     assert committed == schema(Registry.installed()), "run `make schema`"
 
 
+ENV = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret"}
+EXAMPLE = (ROOT / "tickerd.yaml.example").read_text()
+
+
 def test_the_example_compiles_and_is_valid():
-    env = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret"}
-    made = load(ROOT / "tickerd.yaml.example", Registry.installed(), env)
+    made = load(ROOT / "tickerd.yaml.example", Registry.installed(), ENV)
     assert made.warnings == ()
-    text = (ROOT / "tickerd.yaml.example").read_text()
     validator = jsonschema.Draft202012Validator(schema(Registry.installed()))
-    assert [error.message for error in validator.iter_errors(YAML(typ="safe").load(text))] == []
+    assert [error.message for error in validator.iter_errors(YAML(typ="safe").load(EXAMPLE))] == []
+
+
+def test_the_example_compiles_with_its_commented_sources_too():
+    text = re.sub(r"(?m)^  # (?=( {2})?[a-z_]+:)", "  ", EXAMPLE)
+    made = compile_settings(parse_document(text.encode()), Registry.installed(), ENV)
+    assert list(made.settings.sources) == ["zerodha", "demo", "yesterday"]
+
+
+def test_every_section_and_option_is_in_the_example():
+    made = schema(Registry.installed())
+    names = set(made["properties"])
+    for name, definition in made["$defs"].items():
+        names |= definition.get("properties", {}).keys() if name != "reference" else set()
+    assert sorted(name for name in names if not re.search(rf"\b{name}:", EXAMPLE)) == []

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tickerd.dataflow.delivery import Meter, deliver
+from tickerd.dataflow.delivery import Meter, NoCommit, deliver
 from tickerd.dataflow.hub import Hub
 from tickerd.instruments import Namespace
 from tickerd.plugin import Clock, Position, Reject, Retry
@@ -48,6 +48,7 @@ def line(read, full):
                 sink,
                 self.subscription,
                 self.meter,
+                commit=NoCommit(),
                 batch=SimpleNamespace(max_ticks=100, max_wait=max_wait),
                 retry=SimpleNamespace(initial=1.0, cap=4.0),
                 clock=Clock(),

@@ -133,9 +133,22 @@ async def test_disconnect_breaks_the_subscription(feed, full):
     subscription = feed.subscribe("disconnect", batches=1)
     feed.publish(full(1))
     feed.publish(full(2))
+    feed.publish(full(3))
     with pytest.raises(trio.BrokenResourceError):
         await subscription.receive()
-    assert subscription.dropped == 2
+    assert subscription.dropped == 3
+
+
+async def test_who_comes_back_after_a_disconnect_is_told_what_is_missing(feed, full):
+    subscription = feed.subscribe("disconnect", batches=1)
+    feed.publish(full(1))
+    feed.publish(full(2))
+    with pytest.raises(trio.BrokenResourceError):
+        await subscription.receive()
+    feed.publish(full(3))
+    batch = await subscription.receive()
+    assert tokens(batch) == [3]
+    assert [(r.lost, r.after) for r in batch.records] == [(2, (1, 0))]
 
 
 async def test_conflate_keeps_the_newest_of_each_instrument_and_counts_merges(feed, full):

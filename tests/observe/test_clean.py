@@ -95,9 +95,12 @@ def test_a_megabyte_costs_no_more_than_its_beginning(cleaner: Cleaner) -> None:
     assert len(str(cleaner.value(b"x" * 2**20))) < LONGEST + 100
 
 
-def test_a_secret_that_the_cut_goes_through_does_not_show_in_part(cleaner: Cleaner) -> None:
-    beginning = "hunter2" * ((8 * LONGEST) // 7)
-    assert "hunt" not in cleaner.text(beginning + "hunter2" * 10)
+def test_a_secret_that_the_cut_goes_through_does_not_show_in_part() -> None:
+    secret = "0123456789abcdefghijklmnopqrstuvwxyzABCD"
+    redactor = Redactor()
+    redactor.add(secret)
+    # so much shorter when redacted that the cut's place is among what is shown
+    assert "0123" not in Cleaner(redactor).text(secret * 3000)
 
 
 def test_long_containers_are_cut(cleaner: Cleaner) -> None:

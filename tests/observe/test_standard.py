@@ -39,12 +39,12 @@ def test_the_standard_library_goes_the_same_way(logged) -> None:
 def test_their_exceptions_and_stacks_are_shown(logged) -> None:
     logged.configure()
     try:
-        raise KeyError("k")
+        {}["k"]
     except KeyError:
         logging.getLogger("x").exception("bad", stack_info=True)
     line = logged.last()
     assert line["error"] == "KeyError: 'k'"
-    assert "raise KeyError" in line["exception"]
+    assert "Traceback" in line["exception"]
     assert "test_standard.py" in line["stack"]
 
 

@@ -20,9 +20,9 @@ class Sample(Options):
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [
-        ("200ms", 0.2), ("30s", 30), ("1 second", 1), ("1.5 seconds", 1.5), ("5m", 300), ("5min", 300), ("1 minute", 60),
-        ("2 minutes", 120), ("2h", 7200), ("1 hour", 3600), ("3 hours", 10800), ("7 days", 604800), ("1d", 86400),
-        ("1 day", 86400), (" 3s ", 3), ("0s", 0), (0, 0), (0.0, 0),
+        ("200ms", 0.2), ("30s", 30), ("1 second", 1), ("1.5 seconds", 1.5), ("5m", 300), ("5min", 300),
+        ("1 minute", 60), ("2 minutes", 120), ("2h", 7200), ("1 hour", 3600), ("3 hours", 10800),
+        ("7 days", 604800), ("1d", 86400), ("1 day", 86400), (" 3s ", 3), ("0s", 0), (0, 0), (0.0, 0),
     ],
 )  # fmt: skip
 def test_durations_are_seconds(written: object, seconds: float) -> None:

@@ -35,6 +35,7 @@ class FeedOptions(Options):
     node: int = option(1, doc="Needs a restart of the daemon.", reload="daemon")
     tls: TlsOptions = option(TlsOptions(), doc="About TLS.")
     extra: dict[str, Any] = option({}, doc="Anything.", reload="live")
+    auth_token: str = option("t0", doc="A secret whose type does not say so.")
 
 
 class Feed(Source):
@@ -223,9 +224,19 @@ def test_settings_of_the_daemon_are_live_or_need_a_restart() -> None:
     ]
 
 
+class MoreSettings(Settings):
+    journal: str = option("on", doc="A setting outside of units that forgot its reload class.")
+
+
+def test_a_setting_outside_of_units_that_is_not_live_needs_a_restart() -> None:
+    old, new = MoreSettings(sources={}), MoreSettings(sources={}, journal="off")
+    assert plan(old, new).settings == (Difference("journal", "daemon", "on", "off"),)
+
+
 def test_secrets_do_not_show() -> None:
     old = settings(source(key="hunter1", url="wss://u:hunter2@a", extra={"l": ["https://u:hunter3@h"]}))
-    new = settings(source(key="hunter4", url="wss://u:hunter5@a", extra={"password": "hunter6"}))
+    extra = {"password": "hunter6"}
+    new = settings(source(key="hunter4", url="wss://u:hunter5@a", extra=extra, auth_token="hunter7"))
     made = plan(old, new)
     told = json.dumps(made.data())
     assert "hunter" not in told

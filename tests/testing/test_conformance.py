@@ -147,7 +147,7 @@ async def test_a_sink_that_cannot_be_opened_under_cancellation_fails(tickerd_con
             try:
                 await trio.lowlevel.checkpoint()
             except trio.Cancelled:
-                raise OSError("was cancelled") from None
+                raise OSError("was cancelled") from None  # noqa: ASYNC104 - what must be found
             return self
 
     with pytest.raises(OSError, match="was cancelled"):
@@ -197,6 +197,7 @@ def _row(packet: bytes, stamp: Stamp) -> Row:
         ({"marks": lambda new, old: {}}, "repeats are not marked"),
         ({"marks": lambda new, old: dict.fromkeys(range(len(new)), 2)}, "first packets are marked"),
         ({"row": _row}, "split says token 1, row says 77"),
+        ({"rows": lambda run: [Row(77)]}, "differs from row, one by one"),
         ({"join": lambda tokens, packets: PLAIN.join([5], packets[:1])}, "5"),
     ],
 )

@@ -19,7 +19,7 @@ class Scripted(Source):
     def __init__(self, script: Any) -> None:
         self._script = script
 
-    async def run(self, ctx: Any, *, task_status: Any) -> None:
+    async def run(self, ctx: Any, *, task_status: Any) -> None:  # noqa: ASYNC128
         await self._script(ctx, task_status)
 
 
@@ -103,7 +103,7 @@ class Slow(Sink):
 
     async def __aexit__(self, *error: object) -> None:
         self.left.append(error[0])
-        await trio.sleep(self.closing)
+        await trio.sleep(self.closing)  # noqa: ASYNC102
 
     async def write(self, batch: Any) -> Any:
         return ()

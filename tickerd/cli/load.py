@@ -24,7 +24,7 @@ def load_or_exit(file: Path) -> tuple[Compiled, Registry]:
         click.echo(str(error), err=True)
         sys.exit(EXIT_CODE)
     for warning in compiled.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(warning.text("warning"), err=True)
     return compiled, registry
 
 

@@ -25,10 +25,14 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
       tickerd run -c /etc/tickerd/tickerd.yaml
       tickerd run -c config/demo.yaml --status-line --for 10s
     """
+    from tickerd.cli.lean import without
+
+    with without("rich", "twisted"):
+        import structlog  # noqa: F401
     import trio
 
     from tickerd.cli.load import load_or_exit, seconds_or_usage
-    from tickerd.daemon import Daemon, Outcome
+    from tickerd.daemon import Daemon, Hooks, Outcome
     from tickerd.observe import logging
     from tickerd.observe.status import StatusLine, summary
     from tickerd.runtime.observers import Observers
@@ -61,13 +65,10 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
         os._exit(code)
 
     async def main(state: StateDirectory) -> Outcome:
-        daemon = Daemon(
-            settings,
-            state,
-            tell=line.show if line else lambda _: None,
-            changed=observers.unit_changed,
-            leave=leave,
+        hooks = Hooks(
+            leave, line.show if line else lambda _: None, observers.unit_changed, handle.redactor.add
         )
+        daemon = Daemon(settings, state, hooks)
         return await daemon.run(for_s=for_s)
 
     try:

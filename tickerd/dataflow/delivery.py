@@ -7,8 +7,7 @@ from typing import Protocol
 
 import trio
 
-from tickerd.dataflow.subscription import Subscription
-from tickerd.plugin import Batch, Clock, Reject, Retry, Sink
+from tickerd.plugin import Batch, Clock, Position, Reject, Retry, Sink
 from tickerd.plugin.backoff import backoff
 from tickerd.plugin.errors import may_pass
 
@@ -58,14 +57,65 @@ class Meter:
     last_write_ns: int | None = None
 
 
+class Feed(Protocol):
+    """Where a sink's batches come from: a `Subscription`, or a `tickerd.dataflow.durable.DurableFeed`."""
+
+    async def receive(self, max_ticks: int, max_wait: float) -> Batch:
+        """The next batch; ``trio.EndOfChannel`` when it has ended and is drained."""
+        ...
+
+    def put_back(self, batch: Batch) -> None:
+        """It was not taken; it comes first the next time."""
+        ...
+
+    def discard(self, batch: Batch, reason: str) -> None:
+        """A bug met it; offered again it would meet the bug again."""
+        ...
+
+    def forfeit(self, batch: Batch) -> int:
+        """How many ticks and records are lost when the sink is stopped with this batch in hand."""
+        ...
+
+
+class Commit(Protocol):
+    """How far a durable sink has got, made safe."""
+
+    @property
+    def due(self) -> float:
+        """Seconds until what was written should be made safe; infinite when nothing is open."""
+        ...
+
+    def written(self, position: Position) -> None:
+        """The sink has taken everything up to here."""
+        ...
+
+    async def now(self) -> None:
+        """Make it safe."""
+        ...
+
+
+class NoCommit:
+    """For live delivery: nothing is kept."""
+
+    due = float("inf")
+
+    def written(self, position: Position) -> None:
+        """Nothing."""
+
+    async def now(self) -> None:
+        """Nothing."""
+        await trio.lowlevel.checkpoint()
+
+
 Refused = Callable[[Sequence[Reject]], None]
 
 
 async def deliver(
     sink: Sink,
-    subscription: Subscription,
+    feed: Feed,
     meter: Meter,
     *,
+    commit: Commit,
     batch: BatchPolicy,
     retry: RetryPolicy,
     clock: Clock,
@@ -79,27 +129,40 @@ async def deliver(
     again, and is counted as lost when the sink is stopped.
     """
     while True:
-        try:
-            parcel = await subscription.receive(batch.max_ticks, batch.max_wait)
-        except trio.EndOfChannel:
+        parcel = await _next(feed, batch, commit)
+        if parcel is None:
+            await commit.now()
             return
         try:
-            rejects = await _write(sink, parcel, meter, retry, retrying)
+            rejects = await _write(sink, parcel, meter, retry, retrying) if len(parcel) else ()
         except trio.Cancelled:
-            meter.lost += len(parcel) + subscription.queued_ticks
+            meter.lost += feed.forfeit(parcel)
             raise
         except Exception as error:
             if may_pass(error):
-                subscription.put_back(parcel)
+                feed.put_back(parcel)
             else:
-                subscription.discard(parcel, "sink_failed")
+                feed.discard(parcel, "sink_failed")
             raise
+        commit.written(parcel.last)
         meter.batches += 1
         meter.written += len(parcel) - len(rejects)
         meter.last_write_ns = clock.now_ns()
         if rejects:
             meter.rejected += len(rejects)
             refused(rejects)
+
+
+async def _next(feed: Feed, batch: BatchPolicy, commit: Commit) -> Batch | None:
+    """The next batch, or None at the end; in the meantime what was written is committed when it is due."""
+    while True:
+        if commit.due <= 0:
+            await commit.now()
+        with trio.move_on_after(commit.due):
+            try:
+                return await feed.receive(batch.max_ticks, batch.max_wait)
+            except trio.EndOfChannel:
+                return None
 
 
 async def _write(

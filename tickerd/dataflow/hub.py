@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import repeat
+from typing import Literal
 
 from tickerd.dataflow.subscription import Filter, Subscription
 from tickerd.instruments import Namespace
@@ -9,6 +10,8 @@ from tickerd.plugin import AnyRecord, Batch, Gap, Origin, Overflow, Position, Ti
 
 Latest = dict[int, tuple[bytes, int, Origin]]
 """Token → (its newest packet, its index in that read, what that read had in common)."""
+
+Publish = Callable[[Batch], None]
 
 
 class Totals:
@@ -24,8 +27,10 @@ class Totals:
 class Hub:
     """One per daemon. Everything in it is synchronous and happens on the loop, in one step per batch."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, record: Publish | None = None) -> None:
         self.epoch = epoch
+        self.record = record
+        """The journal's `append`: called with each batch before any subscription is."""
         self._seq = 0
         self._latest: dict[str, Latest] = {}
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -54,13 +59,15 @@ class Hub:
             totals.bytes += len(batch.raw or b"")
             if batch.origin is not None:
                 totals.last_tick_ns = batch.origin.ts_recv
+        if self.record is not None:
+            self.record(batch)
         for subscription in self._subscriptions:
             subscription.offer(batch)
 
     def subscribe(
         self,
         name: str,
-        overflow: Overflow,
+        overflow: Overflow | Literal["spill"],
         buffer: int,
         filter: Filter | None = None,  # noqa: A002
     ) -> tuple[Position, Subscription]:
@@ -107,6 +114,3 @@ class Hub:
             if isinstance(record, Gap):
                 self.totals.gaps += 1
                 record.after = record.after or (self.epoch, seq - 1)
-
-
-Publish = Callable[[Batch], None]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import trio
 
@@ -38,18 +39,23 @@ class Filter:
         return batch.only(tokens, self.records)
 
 
+class Spilled(Exception):  # noqa: N818
+    """The subscription overflowed; what it missed is in the journal."""
+
+
 class Subscription:
     """Fed by the hub with `offer`, which never waits; read by one task with `receive`.
 
     ``conflate`` keeps the newest tick of each instrument. ``drop_oldest`` and ``drop_newest`` keep whole
     batches. ``disconnect`` breaks the subscription. Each drop is counted and told by a gap record among what
-    is received next; a merge is counted only.
+    is received next; a merge is counted only. ``spill`` is for consumers that can read the journal instead:
+    what was queued is let go and `receive` raises `Spilled`.
     """
 
     def __init__(
         self,
         name: str,
-        overflow: Overflow,
+        overflow: Overflow | Literal["spill"],
         buffer: int,
         filter: Filter,  # noqa: A002
         joined: Position,
@@ -77,15 +83,19 @@ class Subscription:
         self._threshold: int | None = None
         self._ended = False
         self._broken = False
+        self._spilled = False
 
     # -- the hub's side --------------------------------------------------------------------------------
 
     def offer(self, batch: Batch) -> None:
         """Take what the filter lets through, dropping by the policy when there is no room."""
-        if self._ended or self._broken:
+        if self._ended or self._spilled:
             return
         wanted = self._filter(batch)
         if wanted is None:
+            return
+        if self._broken:
+            self._lose(len(wanted), self._last_taken, _when(wanted))
             return
         self._keep_records(wanted)
         if wanted.origin is not None or wanted.ticks:
@@ -115,10 +125,15 @@ class Subscription:
     def _enqueue(self, batch: Batch) -> None:
         size, count = batch.nbytes, len(batch) - len(batch.records)
         if self.queued_bytes + size > self.buffer:
+            if self.overflow == "spill":
+                self._spilled = True
+                self._clear()
+                return
             if self.overflow == "disconnect":
                 self._broken = True
-                self.dropped += count + self.queued_ticks
-                self._clear()
+                self._lose(count + self.queued_ticks, self._last_taken, _when(batch))
+                self._batches.clear()
+                self.queued_bytes = self.queued_ticks = 0
                 return
             if self.overflow == "drop_newest" or size > self.buffer:
                 self._lose(count, self._last_offered, _when(batch))
@@ -185,7 +200,11 @@ class Subscription:
             with trio.move_on_after(max_wait):
                 await self._enough.wait()
             self._threshold = None
+        if self._spilled:
+            raise Spilled
         if self._broken:
+            self._broken = False  # the consumer that comes back begins with what is published from then on
+            self._ready = trio.Event()
             raise trio.BrokenResourceError(f"{self.name} fell behind by more than {self.buffer} bytes")
         if self._empty():
             raise trio.EndOfChannel
@@ -200,6 +219,10 @@ class Subscription:
             self.queued_bytes += parcel.nbytes
             self.queued_ticks += len(parcel.ticks)
         self._ready.set()
+
+    def forfeit(self, batch: Batch) -> int:
+        """How much is lost when the consumer is stopped with this batch in hand: it, and what is queued."""
+        return len(batch) + self.queued_ticks
 
     def discard(self, batch: Batch, reason: str) -> None:
         """Give up what was received; it is counted and told like any other drop."""
@@ -216,7 +239,7 @@ class Subscription:
         self._closed(self)
 
     def _empty(self) -> bool:
-        return not (self._batches or self._slots or self._records or self._gap or self._broken)
+        return not (self._batches or self._slots or self._records or self._gap or self._broken or self._spilled)
 
     def _take(self, max_ticks: int) -> Batch:
         records: list[AnyRecord] = []

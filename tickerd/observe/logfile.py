@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -211,8 +210,6 @@ def _compress(rotated: Path, how: Compress, stop: threading.Event) -> None:
 def _compressed(path: Path, how: Compress) -> contextlib.AbstractContextManager[Any]:
     if how == "gzip":
         return gzip.open(path, "wb", compresslevel=6)
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415 - a megabyte that few need
-    else:
-        from backports import zstd  # noqa: PLC0415
+    from tickerd.wire.compression import zstd  # noqa: PLC0415 - a megabyte that few need
+
     return zstd.open(path, "wb")

@@ -188,7 +188,7 @@ class Pipeline:
 
     def _emit(self, level: str, unit: str, event: dict[str, Any]) -> None:
         try:
-            line = self._finished({"level": level, "event": None, "unit": unit, **event})
+            line = self._finished({**event, "level": level, "unit": unit})
             rendered = [(writer, render(line)) for render, writer in self._outputs]
         except Exception as error:  # noqa: BLE001 - a log call must never fail where it stands
             line = self._finished({"level": "error", "event": "log line lost", "error": type(error).__name__})
@@ -202,7 +202,7 @@ class Pipeline:
         finished: dict[str, Any] = {
             "timestamp": self._now().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "level": level,
-            "event": self.cleaner.field("event", event.pop("event")),
+            "event": self.cleaner.field("event", event.pop("event", None)),
         }
         if unit:
             finished["unit"] = self.cleaner.field("unit", unit)

@@ -54,16 +54,14 @@ def stacks(loop_thread_id: int) -> list[tuple[str, str]]:
 def _running_task(frame: FrameType) -> Task | None:
     """The task that trio's run loop is in the middle of.
 
-    The loop is a generator that keeps the task in a local variable. trio has no public way to ask for it from
-    another thread; where its inside looks different one day, nothing is found, and the stacks still tell.
+    The loop is a generator that keeps the task in a local variable, and deletes it between tasks. trio has no
+    public way to ask for it from another thread; where its inside looks different one day, nothing is found,
+    and the stacks still tell.
     """
-    inner: FrameType | None = None
     outer: FrameType | None = frame
     while outer is not None:
         if outer.f_code.co_name == "unrolled_run" and outer.f_globals.get("__name__") == "trio._core._run":
-            # between tasks the variable still names the one before
-            idle = inner is None or inner.f_code.co_name == "get_events"
-            task = None if idle else outer.f_locals.get("task")
+            task = outer.f_locals.get("task")
             return task if isinstance(task, Task) else None
-        inner, outer = outer, outer.f_back
+        outer = outer.f_back
     return None

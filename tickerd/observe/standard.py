@@ -26,10 +26,6 @@ class StandardHandler(logging.Handler):
         super().__init__()
         self._emit = emit
 
-    def createLock(self) -> None:  # noqa: N802 - the base class's name
-        """None is needed: what follows is safe in any thread."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
         fields: dict[str, Any] = {"logger": record.name}

@@ -114,7 +114,7 @@ class Watchdog:
         self._stall_s = stall_s
         self._look_s = min(interval_s, stall_s / 4)
         self._pulse = Pulse(look_s=self._look_s, stall_s=stall_s, end_s=end_s)
-        self._raw = raw
+        self._raw = raw if raw is not None and _has_descriptor(raw) else None
         self._raw_after_s = stall_s + 2 * self._look_s
         self._log = (log or structlog.get_logger()).bind()
         self._count = 0
@@ -217,3 +217,12 @@ class Watchdog:
         log(event, unit=found.unit, task=found.task, where=found.where, seconds=round(seconds, 1))
         for name, stack in stacks(self._loop_thread_id):
             log("stack of a thread", unit=found.unit, thread=name, stack=stack)
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    """``faulthandler`` writes below Python, so it needs one."""
+    try:
+        stream.fileno()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -153,6 +153,7 @@ class LineWriter:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
+            # after what was queued before there was no room
             with contextlib.suppress(*_FAILURES):
                 self._tell_drops()
             if self._tick is not None and not self._closed:
@@ -171,7 +172,8 @@ class LineWriter:
     def _write(self, lines: list[bytes]) -> None:
         for some in _chunks(lines):
             try:
-                self._tell_drops()
+                if self._failing:
+                    self._tell_drops()
                 self._output.write(b"".join(some))
             except _FAILURES as error:
                 with self._changed:

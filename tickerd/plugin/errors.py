@@ -3,7 +3,7 @@
 import trio
 
 
-class Retry(Exception):  # noqa: N818 - it is a request, not an error
+class Retry(Exception):
     """Raised by a sink's ``write``: nothing of this batch was taken, offer it again later.
 
     Args:
@@ -17,7 +17,7 @@ class Retry(Exception):  # noqa: N818 - it is a request, not an error
         self.after = after
 
 
-class Rejected(Exception):  # noqa: N818
+class Rejected(Exception):
     """Raised by a source or sink when the other side refused it for good until a person acts."""
 
 

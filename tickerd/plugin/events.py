@@ -1,8 +1,8 @@
 """What flows through tickerd: positions, ticks, batches, and the codec that turns wire bytes into them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count, groupby, repeat
+from itertools import compress, groupby, repeat
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -159,19 +159,42 @@ class Origin:
         self.instruments: Mapping[int, Instrument] = {}
 
 
+class Run(NamedTuple):
+    """Ticks of one network read side by side; the sequences are parallel."""
+
+    codec: Codec
+    stamp: tuple[str | None, int | None, int, int]
+    """source, connection, ts_recv, epoch: what is the same for all of them."""
+    packets: Sequence[bytes]
+    symbols: Sequence[str | None]
+    seqs: Sequence[int]
+    flags: Sequence[int]
+
+    def only(self, keep: Sequence[bool]) -> "Run":
+        """The part of it where ``keep``, parallel to the others, is true."""
+        return Run(
+            self.codec,
+            self.stamp,
+            list(compress(self.packets, keep)),
+            list(compress(self.symbols, keep)),
+            list(compress(self.seqs, keep)),
+            list(compress(self.flags, keep)),
+        )
+
+    def rows(self) -> list[Row]:
+        """`Codec.row` of each."""
+        if isinstance(self.codec, BulkCodec):
+            return self.codec.rows(self)
+        stamps = zip(self.symbols, *map(repeat, self.stamp), self.seqs, self.flags, strict=False)
+        return list(map(self.codec.row, self.packets, map(_stamp, stamps)))
+
+
 @runtime_checkable
 class BulkCodec(Protocol):
     """What a codec may offer beside `Codec`: decoding many packets at once, faster than one by one."""
 
-    def rows(
-        self,
-        packets: Sequence[bytes],
-        symbols: Sequence[str | None],
-        origin: Origin,
-        seqs: Iterable[int],
-        flags: Iterable[int],
-    ) -> list[Row]:
-        """`Codec.row` of each packet of one network read; the sequences are parallel."""
+    def rows(self, run: Run) -> list[Row]:
+        """`Codec.row` of each packet."""
         ...
 
 
@@ -367,40 +390,25 @@ class Tick(msgspec.Struct, gc=False, eq=False):
         return self.row.depth
 
 
-def _rows(
-    origin: Origin, tokens: Iterable[int], packets: Sequence[bytes], seqs: Iterable[int], flags: Iterable[int]
-) -> list[Row]:
-    """The rows of one network read, or of a part of it."""
+def _run(
+    origin: Origin, tokens: Iterable[int], packets: Sequence[bytes], seqs: Sequence[int], flags: Sequence[int]
+) -> Run:
     found = map(origin.instruments.get, tokens)
     symbols = [None if instrument is None else instrument.symbol for instrument in found]
-    codec = origin.codec
-    if isinstance(codec, BulkCodec):
-        return codec.rows(packets, symbols, origin, seqs, flags)
-    stamps = zip(
-        symbols,
-        repeat(origin.source),
-        repeat(origin.connection),
-        repeat(origin.ts_recv),
-        repeat(origin.epoch),
-        seqs,
-        flags,
-    )
-    return list(map(codec.row, packets, map(_stamp, stamps)))
+    stamp = (origin.source, origin.connection, origin.ts_recv, origin.epoch)
+    return Run(origin.codec, stamp, packets, symbols, seqs, flags)
 
 
-def _rows_of(ticks: Iterable[Tick]) -> list[Row]:
-    """The rows of any ticks, each run of one network read at once."""
-    rows: list[Row] = []
-    for origin, run in groupby(ticks, attrgetter("origin")):
-        part = list(run)
-        rows += _rows(
+def _runs(ticks: Iterable[Tick]) -> Iterator[Run]:
+    for origin, group in groupby(ticks, attrgetter("origin")):
+        part = list(group)
+        yield _run(
             origin,
             [tick.instrument_token for tick in part],
             [tick.packet for tick in part],
             [origin.seq + tick.index for tick in part],
             [tick.marks for tick in part],
         )
-    return rows
 
 
 def flag_names(bits: int) -> tuple[str, ...]:
@@ -539,19 +547,30 @@ class Batch:
             if self.origin is None:
                 return ()
             tokens, packets, _ = self.split
-            marks = self.marks
-            flags = [marks.get(i, 0) for i in range(len(tokens))] if marks else repeat(0)
-            self._ticks = list(map(Tick, tokens, packets, range(len(tokens)), repeat(self.origin), flags))
+            many = len(tokens)
+            self._ticks = list(
+                map(Tick, tokens, packets, range(many), repeat(self.origin), self._flags(many))
+            )
         return self._ticks
+
+    def runs(self) -> Iterator[Run]:
+        """Its ticks side by side, network read by network read: for encoders that take many at once."""
+        if self._ticks is not None or self.origin is None:
+            yield from _runs(self.ticks)
+            return
+        tokens, packets, _ = self.split
+        first, many = self.origin.seq, len(tokens)
+        yield _run(self.origin, tokens, packets, range(first, first + many), self._flags(many))
+
+    def _flags(self, many: int) -> Sequence[int]:
+        flags = [0] * many
+        for index, bits in self.marks.items():
+            flags[index] = bits
+        return flags
 
     def rows(self) -> list[Row]:
         """The row of each tick, decoded at once and not kept: faster than asking each tick."""
-        if self._ticks is not None or self.origin is None:
-            return _rows_of(self.ticks)
-        tokens, packets, _ = self.split
-        marks = self.marks
-        flags = [marks.get(i, 0) for i in range(len(tokens))] if marks else repeat(0, len(tokens))
-        return _rows(self.origin, tokens, packets, count(self.origin.seq), flags)
+        return [row for run in self.runs() for row in run.rows()]
 
     def lines(self) -> bytes:
         """The `Tick.json` of each tick with a line feed after it: the fast way to write all of them.

@@ -80,6 +80,10 @@ class UnitContext(Protocol):
         """Add to one of the unit's counters, shown in status and metrics; ``reason`` is a short constant."""
         ...
 
+    def hide(self, secret: str) -> None:
+        """Never let this text show in a log: for a secret that is not in the YAML, such as a token from a file."""
+        ...
+
     def report(self, state: str, detail: str = "", **facts: Any) -> None:
         """Say in a word, and a sentence, what the unit is doing; replaces what was reported before."""
         ...

@@ -9,21 +9,19 @@ import structlog
 import trio
 
 from tickerd.dataflow.demand import Demand
-from tickerd.dataflow.hub import Hub
 from tickerd.dataflow.subscription import Filter, Subscription
 from tickerd.instruments import Namespace
 from tickerd.plugin import Batch, Closed, Overflow, Position
-from tickerd.runtime.listeners import Listeners
+from tickerd.runtime.house import House
 from tickerd.runtime.unit import Unit
-from tickerd.state import StateDirectory
 
 
 class Context:
     """`tickerd.plugin.UnitContext`: one per attempt."""
 
-    def __init__(self, unit: Unit, name: str, state: StateDirectory) -> None:
+    def __init__(self, unit: Unit, name: str, house: House) -> None:
         self._unit = unit
-        self._state = state
+        self._house = house
         self._open = True
         self.name = name
         self.clock = unit.clock
@@ -33,7 +31,7 @@ class Context:
     def state_dir(self) -> Path:
         """See `tickerd.plugin.UnitContext`."""
         self.check()
-        return self._state.unit(self._unit.kind, self.name)
+        return self._house.state.unit(self._unit.kind, self.name)
 
     def count(self, reason: str, n: int = 1) -> None:
         """See `tickerd.plugin.UnitContext`."""
@@ -48,6 +46,11 @@ class Context:
             self.log.info("unit reports", state=state, detail=detail)
         report.state, report.detail, report.facts = state, detail, facts
 
+    def hide(self, secret: str) -> None:
+        """See `tickerd.plugin.UnitContext`."""
+        self.check()
+        self._house.hide(secret)
+
     def close(self) -> None:
         """From now on every call raises `Closed`."""
         self._open = False
@@ -61,11 +64,8 @@ class Context:
 class SourceContext(Context):
     """`tickerd.plugin.SourceContext`."""
 
-    def __init__(
-        self, unit: Unit, name: str, state: StateDirectory, hub: Hub, namespace: Namespace, demand: Demand
-    ) -> None:
-        super().__init__(unit, name, state)
-        self._hub = hub
+    def __init__(self, unit: Unit, name: str, house: House, namespace: Namespace, demand: Demand) -> None:
+        super().__init__(unit, name, house)
         self.instruments = namespace
         self.demand = demand
 
@@ -73,21 +73,16 @@ class SourceContext(Context):
         """See `tickerd.plugin.SourceContext`."""
         if not self._open:
             self.check()
-        self._hub.publish(batch, self.name, self.instruments)
+        self._house.hub.publish(batch, self.name, self.instruments)
 
 
 class ServingContext(Context):
     """`tickerd.plugin.ServingContext`."""
 
-    def __init__(self, unit: Unit, name: str, state: StateDirectory, hub: Hub, listeners: Listeners) -> None:
-        super().__init__(unit, name, state)
-        self._hub = hub
-        self._listeners = listeners
-
     async def listen(self, address: str) -> trio.SocketListener:
         """See `tickerd.plugin.ServingContext`."""
         self.check()
-        return await self._listeners.lend(address)
+        return await self._house.listeners.lend(address)
 
     @contextmanager
     def subscribe(
@@ -100,7 +95,7 @@ class ServingContext(Context):
         """See `tickerd.plugin.ServingContext`."""
         self.check()
         wanted = Filter() if tokens is None else Filter(tokens=tokens)
-        position, subscription = self._hub.subscribe(self._unit.name, overflow, buffer, wanted)
+        position, subscription = self._house.hub.subscribe(self._unit.name, overflow, buffer, wanted)
         try:
             yield position, subscription
         finally:

@@ -1,30 +1,16 @@
 """The kinds of units: sources, pushing sinks, serving sinks."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from tickerd.config.settings import SinkSettings, SourceSettings
-from tickerd.dataflow.delivery import Meter, deliver
+from tickerd.dataflow.delivery import Meter, NoCommit, deliver
 from tickerd.dataflow.demand import Demand, Key
-from tickerd.dataflow.hub import Hub
 from tickerd.dataflow.subscription import Filter
 from tickerd.instruments import InstrumentTable
-from tickerd.plugin import AnyRecord, Clock, Mode, Reject, Retry, ServingSink, Sink, record_kind
+from tickerd.plugin import AnyRecord, Mode, Reject, Retry, ServingSink, Sink, record_kind
 from tickerd.runtime.context import Context, ServingContext, SourceContext
-from tickerd.runtime.listeners import Listeners
+from tickerd.runtime.house import House
 from tickerd.runtime.unit import Attempt, Unit
-from tickerd.state import StateDirectory
-
-
-@dataclass(frozen=True)
-class House:
-    """What all units share; made by the daemon, handed down."""
-
-    hub: Hub
-    table: InstrumentTable
-    clock: Clock
-    state: StateDirectory
-    listeners: Listeners
 
 
 class SourceUnit(Unit):
@@ -43,10 +29,8 @@ class SourceUnit(Unit):
 
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
-        house, settings = self._house, self.settings
-        self._context = SourceContext(
-            self, settings.name, house.state, house.hub, self._namespace, self.demand
-        )
+        settings = self.settings
+        self._context = SourceContext(self, settings.name, self._house, self._namespace, self.demand)
         try:
             await settings.type(settings.options).run(self._context, task_status=attempt)
         finally:
@@ -85,7 +69,7 @@ class SinkUnit(Unit):
         """See `Unit.body`."""
         settings = self.settings
         assert issubclass(settings.type, Sink)
-        context = self._context = Context(self, settings.name, self._house.state)
+        context = self._context = Context(self, settings.name, self._house)
 
         def retrying(error: Retry, wait: float) -> None:
             context.log.warning("batch not taken, will try again", reason=error.reason, wait_s=round(wait, 3))
@@ -100,6 +84,7 @@ class SinkUnit(Unit):
                     sink,
                     self.subscription,
                     self.meter,
+                    commit=NoCommit(),
                     batch=settings.batch,
                     retry=settings.retry,
                     clock=self.clock,
@@ -136,9 +121,9 @@ class ServingUnit(Unit):
 
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
-        settings, house = self.settings, self._house
+        settings = self.settings
         assert issubclass(settings.type, ServingSink)
-        self._context = ServingContext(self, settings.name, house.state, house.hub, house.listeners)
+        self._context = ServingContext(self, settings.name, self._house)
         try:
             await settings.type(settings.options).run(self._context, task_status=attempt)
         finally:

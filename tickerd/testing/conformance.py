@@ -6,7 +6,21 @@ from typing import Any
 
 import trio
 
-from tickerd.plugin import DUPLICATE, MODES, Batch, Codec, Position, Reject, Retry, Sink, Source, Stamp
+from tickerd.plugin import (
+    DUPLICATE,
+    MODES,
+    Batch,
+    BulkCodec,
+    Codec,
+    Position,
+    Reject,
+    Retry,
+    Run,
+    Sink,
+    Source,
+    Split,
+    Stamp,
+)
 from tickerd.runtime import declared
 from tickerd.testing.fakes import FakeContext
 from tickerd.testing.hosts import START_DEADLINE_S, running, writing
@@ -116,8 +130,22 @@ def check_codec(codec: Codec, reads: Sequence[bytes], *, rounds: int = 200, seed
         marks = codec.marks(parts.packets, parts.packets)
         assert all(marks.get(i, 0) & DUPLICATE for i in range(len(parts.packets))), "repeats are not marked"
         assert not codec.marks(parts.packets, [None] * len(parts.packets)), "first packets are marked"
+        _bulk_agrees(codec, parts)
         for _ in range(rounds):
             _survives(codec, _damaged(raw, chance))
+
+
+def _bulk_agrees(codec: Codec, parts: Split) -> None:
+    """Where a codec decodes many packets at once, it must give what it gives one by one."""
+    if not isinstance(codec, BulkCodec):
+        return
+    count = len(parts.packets)
+    symbols, flags = [f"X:{n}" for n in range(count)], [n % 16 for n in range(count)]
+    run = Run(codec, ("s", 2, 3, 4), parts.packets, symbols, range(5, 5 + count), flags)
+    stamps = (Stamp(symbols[n], *run.stamp, run.seqs[n], flags[n]) for n in range(count))
+    assert codec.rows(run) == list(map(codec.row, parts.packets, stamps)), (
+        "rows(run) differs from row, one by one"
+    )
 
 
 def _survives(codec: Codec, raw: bytes) -> None:

@@ -42,7 +42,7 @@ class FakeDemand:
         """See `tickerd.plugin.Demand`."""
         return dict(self._wanted)
 
-    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
+    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:  # noqa: ASYNC900
         """See `tickerd.plugin.Demand`."""
         sent: dict[Instrument, Mode] = {}
         while True:
@@ -94,6 +94,7 @@ class FakeContext:
         self.published: list[Batch] = []
         self.counts: Counter[str] = Counter()
         self.reports: list[tuple[str, str, dict[str, Any]]] = []
+        self.hidden: list[str] = []
         self.seq = 0
         self._closed = False
         self._changed = trio.Event()
@@ -110,6 +111,11 @@ class FakeContext:
         """See `tickerd.plugin.UnitContext`."""
         self._use()
         self.counts[reason] += n
+
+    def hide(self, secret: str) -> None:
+        """See `tickerd.plugin.UnitContext`."""
+        self._use()
+        self.hidden.append(secret)
 
     def report(self, state: str, detail: str = "", **facts: Any) -> None:
         """See `tickerd.plugin.UnitContext`."""

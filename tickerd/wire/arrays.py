@@ -5,16 +5,15 @@ higher mode's.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import orjson
 from msgspec.structs import astuple
 
-from tickerd.plugin import Level, Row, Tick
+from tickerd.plugin import Batch, Level, Row, Run, Tick
 from tickerd.wire.kite import KITE
 from tickerd.wire.kite.flat import flat_full
+from tickerd.wire.kite.layout import full_ones
 
 _LTP = (
     "instrument_token",
@@ -41,27 +40,32 @@ _QUOTE = (
     "ohlc.close",
     "change",
 )
-_FULL = ("last_trade_time", "oi", "oi_day_high", "oi_day_low", "exchange_timestamp") + tuple(
+_LEVELS = [
     f"depth.{side}.{level}.{name}"
     for side in ("buy", "sell")
     for level in range(5)
     for name in ("quantity", "price", "orders")
-)
+]
+_FULL = ("last_trade_time", "oi", "oi_day_high", "oi_day_low", "exchange_timestamp", *_LEVELS)
 COLUMNS = {"ltp": _LTP, "quote": _LTP + _QUOTE, "full": _LTP + _QUOTE + _FULL}
 """Mode → names of the columns, dotted where the row is nested; levels count from the best."""
 
 
-def encode_arrays(ticks: Iterable[Tick]) -> bytes:
-    """One JSON array of arrays, one for each tick, in UTF-8. See `COLUMNS`."""
-    out: list[tuple[Any, ...]] = []
-    for origin, run in groupby(ticks, attrgetter("origin")):
-        part = list(run)
-        if origin.codec is KITE:
-            fast = flat_full(origin, part)
-            out += [of_row(tick.row) if flat is None else flat for tick, flat in zip(part, fast, strict=True)]
-        else:
-            out += [of_row(tick.row) for tick in part]
+def encode_arrays(ticks: Batch | Iterable[Tick]) -> bytes:
+    """One JSON array of arrays, one for each tick, in UTF-8. See `COLUMNS`. A whole `Batch` is fastest."""
+    batch = ticks if isinstance(ticks, Batch) else Batch(ticks=list(ticks))
+    out: list[Sequence[Any]] = []
+    for run in batch.runs():
+        out += _kite(run) if run.codec is KITE else map(of_row, run.rows())
     return orjson.dumps(out)
+
+
+def _kite(run: Run) -> Iterable[Sequence[Any]]:
+    full = full_ones(run.packets)
+    if all(full):
+        return flat_full(run)
+    flat, rows = iter(flat_full(run.only(full))), iter(run.only([not yes for yes in full]).rows())
+    return [next(flat) if yes else of_row(next(rows)) for yes in full]
 
 
 def of_row(row: Row) -> tuple[Any, ...]:

@@ -8,10 +8,10 @@ holds a line end inside, so that a file can be cut and read anywhere between two
 import csv
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from io import StringIO
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from tickerd.plugin import OHLC, AnyRecord, Depth, Level, Row
 
@@ -68,13 +68,20 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
 _TEXT = str.maketrans(_ESCAPES)
 _FLAG = str.maketrans(_ESCAPES | {"|": "\\p"})
 _UNESCAPES = {"\\": "\\", "n": "\n", "r": "\r", "0": "\0", "p": "|"}
-_NO_LEVEL = (None, None, None)
+_NO_OHLC = (None,) * len(_OHLC)
+_NO_SIDE = (None,) * (3 * DEPTH_LEVELS)
+
+
+def _quoted(text: str) -> bytes:
+    if "," in text or '"' in text:
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode()
 
 
 @lru_cache(maxsize=16_384)
-def _text(value: str | None) -> str | None:
-    """A text that stays on its line. Rows share few symbols and sources."""
-    return value and value.translate(_TEXT)
+def _text(value: str | None) -> bytes:
+    """A text as a cell that stays on its line; unknown is empty. Rows share few symbols and sources."""
+    return _quoted(value.translate(_TEXT)) if value else b""
 
 
 def _plain(value: str) -> str | None:
@@ -85,37 +92,38 @@ def _plain(value: str) -> str | None:
     return "".join(_UNESCAPES.get(next(parts, ""), "") if char == "\\" else char for char in parts)
 
 
-def _levels(side: Sequence[Level]) -> tuple[Any, ...]:
-    cells: tuple[Any, ...] = ()
+def _numbers(cells: Sequence[Any]) -> bytes:
+    """Numbers as cells: a JSON array without its brackets is a line of CSV, and far cheaper than one by one."""
+    return _encode(cells)[1:-1].replace(b"null", b"")
+
+
+def _levels(side: Sequence[Level]) -> Sequence[Any]:
+    cells: list[Any] = []
     for level in side[:DEPTH_LEVELS]:
-        cells += (level.quantity, level.price, level.orders)
-    return cells + _NO_LEVEL * (DEPTH_LEVELS - len(side))
+        cells += astuple(level)
+    cells += _NO_SIDE[len(cells) :]
+    return cells
 
 
-def _cells(row: Row) -> tuple[Any, ...]:
-    """One row's values in the order of `CSV_COLUMNS`."""
+def _line(row: Row) -> bytes:
     ohlc, depth = row.ohlc, row.depth
-    return (
-        row.instrument_token, _text(row.symbol), _text(row.mode), 1 if row.tradable else 0,
-        row.last_price, row.last_traded_quantity, row.average_traded_price, row.volume_traded,
-        row.total_buy_quantity, row.total_sell_quantity,
-        *(_NO_OHLC if ohlc is None else (ohlc.open, ohlc.high, ohlc.low, ohlc.close)),
+    first = _numbers((
+        1 if row.tradable else 0, row.last_price, row.last_traded_quantity, row.average_traded_price,
+        row.volume_traded, row.total_buy_quantity, row.total_sell_quantity,
+        *(_NO_OHLC if ohlc is None else astuple(ohlc)),
         row.change, row.last_trade_time, row.oi, row.oi_day_high, row.oi_day_low, row.exchange_timestamp,
-        *(_NO_DEPTH if depth is None else (*_levels(depth.buy), *_levels(depth.sell))),
-        _text(row.source), row.connection, row.ts_recv, row.epoch, row.seq,
-        "|".join([flag.translate(_FLAG) for flag in row.flags]) if row.flags else None,
-    )  # fmt: skip
-
-
-_NO_OHLC = (None,) * len(_OHLC)
-_NO_DEPTH = (None,) * len(_LEVEL_COLUMNS)
+        *(_NO_SIDE if depth is None else _levels(depth.buy)),
+        *(_NO_SIDE if depth is None else _levels(depth.sell)),
+    ))  # fmt: skip
+    last = _numbers((row.connection, row.ts_recv, row.epoch, row.seq))
+    flags = _quoted("|".join([flag.translate(_FLAG) for flag in row.flags])) if row.flags else b""
+    head = (row.instrument_token, _text(row.symbol), _text(row.mode))
+    return b"%d,%b,%b,%b,%b,%b,%b\n" % (*head, first, _text(row.source), last, flags)
 
 
 def csv_lines(rows: Iterable[Row]) -> bytes:
     """Rows as CSV, without the header; each line ends in ``\\n``."""
-    out = StringIO()
-    csv.writer(out, lineterminator="\n").writerows(map(_cells, rows))
-    return out.getvalue().encode()
+    return b"".join(map(_line, rows))
 
 
 def _int(text: str) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tickerd.wire.compression import Compression
 from tickerd_plugins.file.disk import Disk, Identity
 from tickerd_plugins.file.encoding import encoder
-from tickerd_plugins.file.output import Mark, Output
+from tickerd_plugins.file.output import Mark, Output, mend
 from tickerd_plugins.file.repair import Cut, examine
 from tickerd_plugins.file.template import Template
 
@@ -103,8 +103,7 @@ class Files:
         try:
             identity, size = self._disk.identify(fd)
             if identity == mark.identity and size >= mark.cut.length:
-                self._disk.truncate(fd, mark.cut.length)
-                self._disk.write(fd, mark.cut.closing, mark.cut.length)
+                mend(self._disk, fd, mark.cut)
         finally:
             self._disk.close(fd)
 

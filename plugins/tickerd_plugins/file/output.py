@@ -19,6 +19,14 @@ class Mark(NamedTuple):
         return self.cut.length + len(self.cut.closing)
 
 
+def mend(disk: Disk, fd: int, cut: Cut) -> None:
+    """Cut an open file, at least as long as that, and close it off. Raises ``OSError``."""
+    # in this order: what is written over needs no room on a full disk
+    if cut.closing:
+        disk.write(fd, cut.closing, cut.length)
+    disk.truncate(fd, cut.length + len(cut.closing))
+
+
 class Output:
     """An open, locked file. The owner closes it.
 
@@ -60,9 +68,7 @@ class Output:
     def restore(self, cut: Cut) -> None:
         """Cut the file there and close it off; what comes next begins a frame."""
         self._encoder.reset()
-        self._disk.truncate(self.fd, cut.length)
-        if cut.closing:
-            self._disk.write(self.fd, cut.closing, cut.length)
+        mend(self._disk, self.fd, cut)
         self._end, self._closing = cut.length + len(cut.closing), b""
 
     def is_at(self, found: tuple[Identity, int] | None) -> bool:

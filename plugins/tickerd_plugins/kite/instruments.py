@@ -50,7 +50,7 @@ def seconds_until(at: str, now_ns: int) -> float:
     now = datetime.fromtimestamp(now_ns / 1e9, UTC).astimezone(IST)
     hour, minute = map(int, at.split(":"))
     then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    if then <= now:
+    if then - now < timedelta(minutes=1):  # just done; and clocks round
         then += timedelta(days=1)
     return (then - now).total_seconds()
 
@@ -153,7 +153,8 @@ class InstrumentLoader:
                 with trio.move_on_after(self._backoff.next()):
                     if error.auth:
                         await self._credentials.changed(token)
-                    await trio.sleep_forever()
+                    else:
+                        await trio.sleep_forever()
                 continue
             self._use(dump)
             self._backoff.reset()

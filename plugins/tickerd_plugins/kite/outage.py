@@ -25,7 +25,7 @@ _LEAST_WAIT: dict[Reason, float] = {"auth": 60.0, "rate_limited": 5.0, "tls": 10
 _LONGEST_RETRY_AFTER = 300.0
 
 
-class Outage(Exception):  # noqa: N818 - what happened to the connection, not a mistake of ours
+class Outage(Exception):
     """A connection ended, or could not be made.
 
     Args:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerd.plugin import Source, hookimpl
+from tickerd.plugin import Codec, Source, hookimpl
 from tickerd_plugins.simulator.command import simulate
 
 if TYPE_CHECKING:
@@ -61,3 +61,11 @@ def tickerd_sources() -> type[Source]:
     from tickerd_plugins.simulator.source import SimulatorSource  # noqa: PLC0415
 
     return SimulatorSource
+
+
+@hookimpl
+def tickerd_codecs() -> Sequence[Codec]:
+    """The source publishes Kite's binary frames."""
+    from tickerd.wire.kite import KITE  # noqa: PLC0415
+
+    return (KITE,)

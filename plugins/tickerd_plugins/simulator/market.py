@@ -21,6 +21,8 @@ _U32 = Struct(">I")
 _LEVEL = Struct(">IiHxx")
 
 _OHL_AT, _TIMES_AT, _DEPTH_AT = 28, 44, 64
+_ORDERS_IN_LEVEL = 9
+"""The low byte of a level's number of orders, which is below 256 here."""
 VOLUME_AT = 16
 """Where a quote or full packet of a tradable instrument has its volume."""
 
@@ -70,7 +72,7 @@ class Line:
 class TradedLine(Line):
     """An instrument with a book: trades bounce between the best bid and offer, which wander about."""
 
-    __slots__ = ("_anchor", "_average", "_bid", "_buy", "_high", "_lot", "_low", "_oi", "_oi_high", "_oi_low",
+    __slots__ = ("_anchor", "_average", "_bid", "_buy", "_high", "_lot", "_low", "_now", "_oi", "_oi_high", "_oi_low",
                  "_quantities", "_sell", "_step", "_volume")  # fmt: skip
 
     def __init__(self, listing: Listing, rng: random.Random, now: int) -> None:
@@ -96,6 +98,7 @@ class TradedLine(Line):
         FULL_PACKET.pack_into(
             self.packet, 0, self.token, *last, self._buy, self._sell, *day, previous, now, *oi, now, *[0] * 30
         )
+        self._now = now
         self._write_book()
 
     def tick(self, bits: int, now: int) -> bool:
@@ -116,8 +119,12 @@ class TradedLine(Line):
             self._sell = max(standing, self._sell + change)
         packet = self.packet
         _TRADE.pack_into(packet, 4, price, quantity, self._average, volume, self._buy, self._sell)
-        _TIMES.pack_into(packet, _TIMES_AT, now, self._oi, self._oi_high, self._oi_low, now)
-        _U32.pack_into(packet, _DEPTH_AT + 12 * level, standing if packet[_DEPTH_AT + 12 * level + 9] else 0)
+        if now != self._now:
+            self._now = now
+            _TIMES.pack_into(packet, _TIMES_AT, now, self._oi, self._oi_high, self._oi_low, now)
+        at = _DEPTH_AT + 12 * level
+        if packet[at + _ORDERS_IN_LEVEL]:  # an empty level stays empty
+            _U32.pack_into(packet, at, standing)
         return price != before
 
     def _move(self, bits: int) -> None:

@@ -36,8 +36,8 @@ async def open_simulator(options: SimulatorOptions | None = None) -> AsyncIterat
             async with rest_listener, trio.open_nursery() as nursery:
                 simulator.ws_url = f"ws://{_address(ws_listener)}"
                 simulator.rest_url = f"http://{_address(rest_listener)}"
-                nursery.start_soon(trio.serve_listeners, WebSocketFace(simulator).handle, [ws_listener])
-                nursery.start_soon(trio.serve_listeners, rest.handle, [rest_listener])
+                await nursery.start(trio.serve_listeners, WebSocketFace(simulator).handle, [ws_listener])
+                await nursery.start(trio.serve_listeners, rest.handle, [rest_listener])
                 nursery.start_soon(_heartbeats, simulator)
                 if options.rate:
                     nursery.start_soon(_market, simulator)
@@ -72,6 +72,7 @@ async def _heartbeats(simulator: Simulator) -> None:
         await trio.sleep(simulator.options.heartbeat)
         for connection in list(simulator.connections.values()):
             connection.heartbeat()
+        simulator.shared.notify()
 
 
 async def _market(simulator: Simulator) -> None:

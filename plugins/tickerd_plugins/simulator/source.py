@@ -1,6 +1,7 @@
 """``use: simulator``: the simulated market as a source, without a network, for trying sinks."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import trio
@@ -38,8 +39,10 @@ class SimulatorSource(Source):
     async def run(self, ctx: SourceContext, *, task_status: trio.TaskStatus[None]) -> None:
         """See `tickerd.plugin.Source`."""
         today = datetime.fromtimestamp(ctx.clock.now_ns() // 10**9, UTC).date()
-        universe = Universe(
-            today, self._options.instruments, seed=self._options.seed, namespace=self.namespace
+        rows, seed = self._options.instruments, self._options.seed
+        # many rows take longer than the loop may be held up
+        universe = await trio.to_thread.run_sync(
+            partial(Universe, today, rows, seed=seed, namespace=self.namespace)
         )
         market, feed = Market(universe, seed=self._options.seed), Feed()
         ctx.instruments.load(universe.instruments)

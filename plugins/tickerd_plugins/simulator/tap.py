@@ -53,11 +53,13 @@ class Tap(trio.abc.HalfCloseableStream):
         """Send, as slowly as asked."""
         await self._open.wait()
         view = memoryview(data)
-        while self.rate is not None and view:
-            size = max(1, round(self.rate / _SLICES_PER_SECOND))
+        # the event is taken together with the rate: a change between sending and waiting must not be missed
+        while (rate := self.rate) is not None and view:
+            changed = self._changed
+            size = max(1, round(rate / _SLICES_PER_SECOND))
             await self._stream.send_all(view[:size])
-            with trio.move_on_after(min(len(view), size) / self.rate):
-                await self._changed.wait()
+            with trio.move_on_after(min(len(view), size) / rate):
+                await changed.wait()
             view = view[size:]
             await self._open.wait()
         await self._stream.send_all(view)

@@ -12,8 +12,8 @@ import pytest
 from tickerd.plugin import OHLC, AnyRecord, Batch, Depth, Instrument, Level, Row
 from tickerd.testing import FakeContext
 from tickerd.testing.fakes import stamped
-from tickerd_plugins.file import FileSink
 from tickerd.wire.compression import zstd
+from tickerd_plugins.file import FileSink
 from tickerd_plugins.file.disk import Disk
 
 NOON = 1_735_799_400 * 10**9
@@ -55,7 +55,7 @@ class FailingDisk(Disk):
     def __init__(self) -> None:
         self.failing: dict[str, int] = {}
         self.room: int | None = None
-        """Bytes that still fit; a write that needs more is done in part."""
+        """Bytes by which files may still grow; a write that needs more is done in part."""
         self.calls: list[str] = []
 
     def _call(self, name: str) -> None:
@@ -74,9 +74,10 @@ class FailingDisk(Disk):
     def write(self, fd: int, data: bytes, offset: int) -> None:
         self._call("write")
         if self.room is not None:
-            fits = data[: self.room]
+            size = self.identify(fd)[1]
+            fits = data[: max(0, size + self.room - offset)]
             super().write(fd, fits, offset)
-            self.room -= len(fits)
+            self.room -= max(0, offset + len(fits) - size)
             if len(fits) < len(data):
                 raise OSError(errno.ENOSPC, "no space left on device")
             return

@@ -29,7 +29,7 @@ def test_a_day_begins_at_six(moment: tuple[int, ...], name: str) -> None:
     assert day_name(day_of(ns(*moment))) == name
 
 
-@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)))
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001
 def test_it_is_the_date_in_a_zone_half_an_hour_west_of_utc(moment: datetime) -> None:
     when = moment.replace(tzinfo=UTC)
     ts = int(when.timestamp()) * 10**9

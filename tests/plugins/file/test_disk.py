@@ -33,7 +33,7 @@ def test_a_symbolic_link_below_the_root_is_not_followed(root: Path, tmp_path: Pa
     target = outside / "file" if planted.endswith(".jsonl") else outside
     (root / planted).parent.mkdir(parents=True, exist_ok=True)
     (root / planted).symlink_to(target)
-    with pytest.raises(OSError, match=".") as caught:
+    with pytest.raises(OSError, match=r"Not a directory|symbolic") as caught:
         put(Disk(), root, "a/b/c.jsonl")
     assert reason_of(caught.value).startswith("a symbolic link")
     assert not list(outside.iterdir())

@@ -90,6 +90,13 @@ def test_what_was_mended_is_whole(kind: Compression) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_half_a_line_does_not_count_however_well_it_was_flushed(kind: Compression) -> None:
+    encode = encoder(kind)
+    first, second = encode.encode(lines(0, 2)), encode.encode(b'{"n":2')
+    assert mended(first.body + second.body, kind) == lines(0, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\x07garbage", bytes(range(256))])
 def test_garbage_behind_the_end_is_cut(kind: Compression, garbage: bytes) -> None:
     file, _ = written(kind, 3, 40)

@@ -170,7 +170,7 @@ async def test_a_frame_ends_a_stale_time(clock, start, ctx, fakes):
 
 async def test_flapping_makes_the_waits_grow_and_leaves_the_subscriptions_right(clock, start, ctx, fakes):
     sockets = [fakes.Socket() for _ in range(400)]
-    connection, dial = start(*sockets, highest=True)
+    _, dial = start(*sockets, highest=True)
     begun = trio.current_time()
     for socket in sockets:
         while socket not in dial.sockets:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -57,10 +57,8 @@ async def websocket(nursery):
     async def start(handler, ssl_context=None):
         async def connected(request):
             server.requests.append((request.path, dict(request.headers)))
-            try:
+            with suppress(Exception):
                 await handler(await request.accept())
-            except Exception:
-                pass
 
         found = await nursery.start(
             partial(serve_websocket, connected, "127.0.0.1", 0, ssl_context, disconnect_timeout=0.5)
@@ -493,10 +491,8 @@ async def test_whatever_a_server_sends_only_outages_come_out(raw, options, seed)
         for _ in range(rng.randrange(1, 20)):
             whole[rng.randrange(len(whole))] = rng.randrange(256)
         with trio.move_on_after(2):
-            try:
+            with suppress(trio.BrokenResourceError):
                 await breaking(bytes(whole), reset=rng.random() < 0.3, server=server)(stream)
-            except trio.BrokenResourceError:
-                pass
 
     server = await raw(handler)
     for _ in range(25):

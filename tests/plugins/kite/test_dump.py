@@ -19,15 +19,12 @@ COLUMNS = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,"
     "instrument_type,segment,exchange"
 )
-CSV = "\n".join(
-    [
-        COLUMNS,
-        "408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE",
-        "256265,1001,NIFTY 50,NIFTY 50,0,,0,0,0,EQ,INDICES,NSE",
-        "12345602,48225,NIFTY26DEC26000CE,NIFTY,0,2026-12-31,26000,0.05,75,CE,NFO-OPT,NFO",
-        "",
-    ]
-).encode()
+CSV = f"""\
+{COLUMNS}
+408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE
+256265,1001,NIFTY 50,NIFTY 50,0,,0,0,0,EQ,INDICES,NSE
+12345602,48225,NIFTY26DEC26000CE,NIFTY,0,2026-12-31,26000,0.05,75,CE,NFO-OPT,NFO
+""".encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -152,7 +149,8 @@ def test_a_bad_answer_is_told_in_words(ask, server, reply, words):
 
 
 def test_a_refused_token_is_told_apart_and_never_shown(ask, server):
-    body = b'{"status":"error","error_type":"TokenException","message":"Incorrect `api_key` or `access_token` SECRETTOKEN"}'
+    words = "Incorrect `api_key` or `access_token` SECRETTOKEN"
+    body = msgspec.json.encode({"status": "error", "error_type": "TokenException", "message": words})
     server.reply = (403, {"Content-Type": "application/json"}, body)
     header, _ = ask()
     assert header.auth

@@ -8,6 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from tickerd.plugin import Clock
+from tickerd.testing import FakeContext
 from tickerd_plugins.kite import instruments
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.instruments import (
@@ -79,9 +81,7 @@ async def test_a_process_that_says_nothing_is_an_error():
 
 
 async def test_damaged_bytes_are_refused():
-    with pytest.raises(
-        DumpError, match="damaged instrument dump: cut off after 2 of 3 rows|damaged instrument dump"
-    ):
+    with pytest.raises(DumpError, match="damaged instrument dump"):
         await decode(dump(3)[:-5])
     with pytest.raises(DumpError, match="holds no rows"):
         await decode(dump(0))
@@ -103,7 +103,7 @@ async def test_others_run_while_a_dump_is_decoded():
         nursery.start_soon(count)
         assert len((await decode(dump(20_000))).instruments) == 20_000
         nursery.cancel_scope.cancel()
-    assert turns >= 10
+    assert turns >= 8
 
 
 def test_a_copy_is_replaced_as_a_whole(tmp_path):
@@ -114,13 +114,19 @@ def test_a_copy_is_replaced_as_a_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [COPY]
 
 
-# -- the loader ------------------------------------------------------------------------------------------------
+# -- the loader ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def clock():
     # files are read and written in threads
     return trio.testing.MockClock(autojump_threshold=0.05)
+
+
+@pytest.fixture
+async def ctx(tmp_path):
+    """A context whose day begins at half past eight in India."""
+    return FakeContext(tmp_path / "state", "kite", Clock(nanoseconds(2026, 11, 23, 3, 0)))
 
 
 @pytest.fixture
@@ -153,7 +159,7 @@ async def start(clock, ctx, options, monkeypatch, nursery):
     return begin
 
 
-async def test_the_table_is_loaded_and_a_copy_kept(start, ctx):
+async def test_the_table_is_loaded_and_a_copy_kept(clock, start, ctx):
     told = start(dump(5, skipped=1))
     await trio.sleep(1)
     assert len(ctx.instruments) == 5
@@ -165,15 +171,15 @@ async def test_the_table_is_loaded_and_a_copy_kept(start, ctx):
     assert len(copy.instruments) == 5
 
 
-async def test_it_is_loaded_again_every_day(start, ctx):
+async def test_it_is_loaded_again_every_day(clock, start, ctx):
     told = start(*[dump(n) for n in range(5, 100)])
-    await trio.sleep(3 * 24 * 3600)
+    await trio.sleep(3 * 24 * 3600 + 60)
     assert len(told.times) == 4
     assert told.times[2] - told.times[1] == pytest.approx(24 * 3600, abs=5)
     assert len(ctx.instruments) == 8
 
 
-async def test_yesterdays_copy_is_used_when_the_download_fails(start, ctx):
+async def test_yesterdays_copy_is_used_when_the_download_fails(clock, start, ctx):
     ctx.state_dir.joinpath(COPY).write_bytes(dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0)))
     told = start(DumpError("no answer in time"), DumpError("no answer in time"), dump(5))
     await trio.sleep(1)
@@ -186,7 +192,7 @@ async def test_yesterdays_copy_is_used_when_the_download_fails(start, ctx):
 
 
 @pytest.mark.parametrize("copy", [None, b"rubbish", dump(4)[:-3], dump(4, root="http://simulator")])
-async def test_without_a_usable_copy_the_feed_goes_on_without_symbols(start, ctx, copy):
+async def test_without_a_usable_copy_the_feed_goes_on_without_symbols(clock, start, ctx, copy):
     if copy is not None:
         ctx.state_dir.joinpath(COPY).write_bytes(copy)
     told = start(*[DumpError("dns")] * 100)
@@ -195,14 +201,14 @@ async def test_without_a_usable_copy_the_feed_goes_on_without_symbols(start, ctx
     assert told.loader.problem == "dns; symbols cannot be resolved, tokens can be subscribed"
 
 
-async def test_a_failure_later_keeps_the_table_that_is_there(start, ctx):
+async def test_a_failure_later_keeps_the_table_that_is_there(clock, start, ctx):
     told = start(dump(5), *[DumpError("the dump is cut off in row 3")] * 300)
     await trio.sleep(24 * 3600 + 10)
     assert len(ctx.instruments) == 5
     assert told.loader.problem == "the dump is cut off in row 3; the one before stays in use"
 
 
-async def test_a_damaged_dump_never_replaces_the_copy(start, ctx):
+async def test_a_damaged_dump_never_replaces_the_copy(clock, start, ctx):
     good = dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0))
     ctx.state_dir.joinpath(COPY).write_bytes(good)
     start(dump(10)[:-3], *[DumpError("x")] * 100)
@@ -211,7 +217,7 @@ async def test_a_damaged_dump_never_replaces_the_copy(start, ctx):
     assert len(ctx.instruments) == 4
 
 
-async def test_a_dump_that_lost_half_of_its_rows_needs_a_second_one_that_agrees(start, ctx):
+async def test_a_dump_that_lost_half_of_its_rows_needs_a_second_one_that_agrees(clock, start, ctx):
     told = start(dump(100), dump(20), dump(30), dump(30))
     await trio.sleep(24 * 3600 + 1)
     assert len(ctx.instruments) == 100
@@ -222,25 +228,25 @@ async def test_a_dump_that_lost_half_of_its_rows_needs_a_second_one_that_agrees(
     assert len(told.times) == 4
 
 
-async def test_failures_are_retried_with_waits_that_grow_to_a_cap(start):
+async def test_failures_are_retried_with_waits_that_grow_to_a_cap(clock, start):
     told = start(*[DumpError("x")] * 1000)
-    await trio.sleep(6 * 3600)
-    assert 70 < len(told.times) < 400
+    await trio.sleep(2 * 3600)
+    assert 24 < len(told.times) < 140
 
 
-async def test_a_new_token_is_tried_at_once_after_a_refusal(start, ctx, tmp_path):
+async def test_a_new_token_is_tried_at_once_after_a_refusal(clock, start, ctx, tmp_path):
     path = tmp_path / "token"
     path.write_text("old")
-    told = start(*[DumpError("HTTP 403", auth=True)] * 12, dump(5), access_token_file=path)
-    while len(told.times) < 12:
-        await trio.sleep(1)
+    told = start(*[DumpError("HTTP 403", auth=True)] * 5, dump(5), access_token_file=path)
+    while len(told.times) < 5:
+        await trio.sleep(5)
     path.write_text("new")
     await trio.sleep(5)
     assert len(ctx.instruments) == 5
     assert b'"new"' in told.tokens[-1]
 
 
-async def test_a_disk_that_cannot_be_written_does_not_harm_the_table(start, ctx, monkeypatch):
+async def test_a_disk_that_cannot_be_written_does_not_harm_the_table(clock, start, ctx, monkeypatch):
     def full(path, raw):
         raise OSError(28, "No space left on device")
 

@@ -1,5 +1,7 @@
 """The options of the kite source."""
 
+from importlib import resources
+
 import pytest
 from pydantic import ValidationError
 
@@ -65,5 +67,18 @@ def test_secrets_do_not_print():
 
 def test_every_option_is_documented_and_has_a_reload_class():
     for name, field in KiteOptions.model_fields.items():
-        assert field.description and field.description.endswith("."), name
+        assert (field.description or "").endswith("."), name
         assert field.json_schema_extra["reload"] == "unit", name
+
+
+def test_the_readme_lists_every_option_with_its_default():
+    readme = resources.files("tickerd_plugins.kite").joinpath("README.md").read_text()
+    for name, field in KiteOptions.model_fields.items():
+        default = (
+            "\N{EN DASH}"
+            if field.is_required()
+            else "none"
+            if field.default is None
+            else f"`{field.default}`"
+        )
+        assert f"| `{name}` | {default} |" in readme, name

@@ -228,7 +228,7 @@ async def test_heartbeats_alone_keep_it_alive(clock, make, fakes):
 
 
 async def test_a_loop_that_was_blocked_is_not_taken_for_silence(mock_clock, make):
-    session, socket, _, listener = make()
+    session, _, _, listener = make()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(session.run)
         await trio.testing.wait_all_tasks_blocked()

@@ -6,7 +6,9 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from tickerd.plugin import Source
+from tickerd.testing import FakeContext, check_plugin, check_source
 from tickerd.wire.kite import KITE
+from tickerd_plugins import kite
 from tickerd_plugins.kite import KiteSource, instruments, tickerd_codecs, tickerd_sources
 from tickerd_plugins.kite.rows import Header, pack
 
@@ -107,7 +109,7 @@ async def test_what_is_beyond_the_capacity_is_counted_and_told_and_the_rest_live
     wanted = fakes.instruments(*range(1, 3011))
     ctx.demand.want(dict.fromkeys(wanted, "ltp"))
     with capture_logs() as logs:
-        dial = await start()
+        dial = await start(stale_after="1h", reconnect_after="1h")
         await trio.sleep(5)
     assert len(dial.sockets[0].subscribed) == 3000
     assert ctx.counts["over_capacity"] == 10
@@ -150,7 +152,24 @@ async def test_without_a_dialler_the_real_one_is_used(clock, ctx, options, monke
     from tickerd_plugins.kite import dial
 
     monkeypatch.setattr(dial, "Dialler", Fake)
-    chosen = options(access_token=None)
+    chosen = options(access_token=None, rest_url="http://127.0.0.1:1")
     source = KiteSource(chosen)
     await nursery.start(lambda task_status: source.run(ctx, task_status=task_status))
     assert dialled == [chosen]
+
+
+def test_the_plugin_passes_the_conformance_check():
+    check_plugin(kite)
+
+
+async def test_the_source_passes_the_conformance_check(clock, options, fakes, tmp_path):
+    def make():
+        socket = fakes.Socket()
+        socket.say(*[fakes.ltp(1, 2), fakes.HEARTBEAT] * 20)
+        return KiteSource(options(rest_url="http://127.0.0.1:1"), fakes.Dial(socket))
+
+    await check_source(
+        make,
+        lambda: FakeContext(tmp_path, "kite"),
+        items=40,
+    )

@@ -1,6 +1,7 @@
 """Clients for the simulator's tests: a WebSocket that speaks Kite, and plain HTTP requests in a thread."""
 
 import json
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from tickerd.plugin import Split
 from tickerd.wire.kite import KITE, text
@@ -60,11 +61,57 @@ def connect() -> Connect:
     async def connect(
         sim: Simulator, query: str = "api_key=demo&access_token=demo-token", path: str = "/", **options: Any
     ) -> AsyncIterator[KiteClient]:
-        options = {"max_message_size": 2**23, "disconnect_timeout": 1, "connect_timeout": 5} | options
-        async with open_websocket_url(f"{sim.ws_url}{path}?{query}", **options) as ws:
+        address = sim.ws_url.removeprefix("ws://")
+        host, port = address.split(":")
+        # the stream is ours to close: trio-websocket's own client leaves it open when the server closes first
+        async with await trio.open_tcp_stream(host, int(port)) as stream, trio.open_nursery() as nursery:
+            with trio.fail_after(5):
+                ws = await wrap_client_stream(
+                    nursery, stream, address, f"{path}?{query}", max_message_size=2**23, **options
+                )
             yield KiteClient(ws)
+            with trio.move_on_after(1):
+                await ws.aclose()
+            nursery.cancel_scope.cancel()
 
     return connect
+
+
+HANDSHAKE = (
+    b"GET /?api_key=demo&access_token=demo-token HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.fixture
+def connect_raw() -> Callable[[Simulator], AbstractAsyncContextManager[trio.SocketStream]]:
+    """A bare socket after the upgrade: it shows half a frame, and reads only when the test does."""
+
+    @asynccontextmanager
+    async def connect_raw(sim: Simulator) -> AsyncIterator[trio.SocketStream]:
+        host, port = sim.ws_url.removeprefix("ws://").split(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(HANDSHAKE)
+            with trio.fail_after(5):
+                answer = b""
+                while b"\r\n\r\n" not in answer:
+                    answer += await stream.receive_some(1)
+                assert answer.startswith(b"HTTP/1.1 101 ")
+                await sim.until(lambda sim: bool(sim.connections))
+            yield stream
+
+    return connect_raw
+
+
+def masked(text: str) -> bytes:
+    """A short text frame as a client sends it, with a mask of zeros."""
+    return b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text.encode()
+
+
+@pytest.fixture(name="masked")
+def masked_fixture() -> Callable[[str], bytes]:
+    """See `masked`."""
+    return masked
 
 
 @pytest.fixture
@@ -117,3 +164,46 @@ def request_(sim: Simulator) -> Request:
         return await trio.to_thread.run_sync(lambda: send(method, path, **options))
 
     return request_
+
+
+class Child:
+    """A foreign client in a process of its own, which prints one JSON object a line."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._buffer = b""
+
+    async def next(self, event: str) -> dict[str, Any]:
+        """The next object whose ``event`` is that; others are passed over."""
+        with trio.fail_after(20):
+            while True:
+                said = json.loads(await self._line())
+                if said["event"] == event:
+                    return said
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        while b"\n" not in self._buffer:
+            chunk = await self._process.stdout.receive_some()
+            assert chunk, "the client has ended"
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
+@pytest.fixture
+def start_child() -> Callable[..., AbstractAsyncContextManager[Child]]:
+    """``async with start_child(program, argument…) as child``; it is killed at the end."""
+
+    @asynccontextmanager
+    async def start_child(*command: str) -> AsyncIterator[Child]:
+        process = await trio.lowlevel.open_process(list(command), stdout=subprocess.PIPE)
+        try:
+            yield Child(process)
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+                await process.stdout.aclose()
+
+    return start_child

@@ -1,7 +1,7 @@
 """The simulated login and the order book."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 import trio
@@ -15,7 +15,7 @@ from tickerd_plugins.simulator.account import (
     postback,
 )
 
-NOW = datetime(2026, 1, 14, 9, 15)
+NOW = datetime(2026, 1, 14, 9, 15, tzinfo=UTC)
 ORDER = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": "10", "product": "CNC",
          "order_type": "MARKET"}  # fmt: skip
 

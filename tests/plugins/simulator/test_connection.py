@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio_websocket import CloseReason, ConnectionClosed
+from trio_websocket import ConnectionClosed
 
 from tickerd.plugin import Stamp
-from tickerd.wire.kite import KITE, row
+from tickerd.wire.kite import KITE, row, text
 from tickerd_plugins.simulator import Simulator, SimulatorOptions, open_simulator, read_numbered
 from tickerd_plugins.simulator.faults import Drop, Malformed, Mute, Text
 
@@ -168,16 +168,16 @@ async def test_each_client_is_sent_its_own_modes(sim: Simulator, connect) -> Non
         assert full[:44] == quote
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(connect) -> None:
+async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
+    connect, connect_raw, masked
+) -> None:
     options = SimulatorOptions(send_buffer=2**20, heartbeat=3600)
-    async with (
-        open_simulator(options) as sim,
-        connect(sim) as good,
-        connect(sim, message_queue_size=0) as bad,
-    ):
-        await bad.set_mode("full", *sim.universe.tokens[:3000])
+    async with open_simulator(options) as sim, connect_raw(sim) as bad, connect(sim) as good:
         await good.set_mode("full", INFY)
         await good.ticks()
+        for start in range(0, 3_000, 1_000):
+            await bad.send_all(masked(text.set_mode("full", sim.universe.tokens[start : start + 1_000])))
+        await sim.until(lambda sim: len(sim.connections[1].modes) == 3_000)
         with trio.fail_after(20):
             while len(sim.connections) == 2:
                 sim.tick()
@@ -257,37 +257,25 @@ async def test_one_instrument_can_be_muted(sim: Simulator, connect) -> None:
         assert list((await client.ticks()).tokens) == [INFY]
 
 
-async def test_a_drop_is_a_reset(sim: Simulator, connect) -> None:
-    stream: trio.SocketStream
-    async with connect(sim) as client:
-        stream = client.ws._stream
+async def test_a_drop_is_a_reset(sim: Simulator, connect_raw) -> None:
+    async with connect_raw(sim) as stream:
         sim.inject("drop")
-        with pytest.raises(ConnectionClosed) as caught:
-            await client.message()
-        assert caught.value.reason.code == 1006
-    assert stream.socket.fileno() == -1
-    with trio.fail_after(5):
-        await sim.until(lambda sim: not sim.connections)
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        with trio.fail_after(5):
+            await sim.until(lambda sim: not sim.connections)
 
 
-async def test_a_drop_can_tear_a_frame(sim: Simulator) -> None:
-    """Read from the bare socket: no WebSocket client shows half a frame."""
-    host, port = sim.ws_url.removeprefix("ws://").split(":")
-    async with await trio.open_tcp_stream(host, int(port)) as stream:
-        await stream.send_all(
-            b"GET /?api_key=demo&access_token=demo-token HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
+async def test_a_drop_can_tear_a_frame(sim: Simulator, connect_raw) -> None:
+    async with connect_raw(sim) as stream:
+        sim.inject(Drop(mid_frame=True))
         data = b""
         with trio.fail_after(5):
-            while b"\r\n\r\n" not in data:
-                data += await stream.receive_some()
-            await sim.until(lambda sim: bool(sim.connections))
-            sim.inject(Drop(mid_frame=True))
-            data = data.partition(b"\r\n\r\n")[2]
-            with pytest.raises(trio.BrokenResourceError):
+            try:
                 while True:
                     data += await stream.receive_some()
+            except trio.BrokenResourceError:
+                pass
     announced = int.from_bytes(data[2:10], "big")
     assert data[:2] == b"\x82\x7f"
     assert announced // 2 < len(data) - 10 < announced
@@ -298,7 +286,7 @@ async def test_a_close_has_its_code_and_reason(sim: Simulator, connect) -> None:
         sim.inject("close=4001")
         with pytest.raises(ConnectionClosed) as caught:
             await client.message()
-        assert caught.value.reason == CloseReason(4001, None)
+        assert caught.value.reason.code == 4001
 
 
 async def test_a_half_open_connection_says_nothing_and_hears_nothing(sim: Simulator, connect) -> None:

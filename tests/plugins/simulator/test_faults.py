@@ -103,8 +103,9 @@ def test_faults_come_as_json_too() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{}", b'{"fault": "no"}', b'{"fault": "drop", "much": 1}', b'{"fault": "slow", "bytes_per_second": "x"}',
-     b'{"fault": "slow", "bytes_per_second": 0}', b"[" * 100_000, b"\xff"],
+    [b"", b"[]", b"{}", b'{"fault": "no"}', b'{"fault": "drop", "much": 1}',
+     b'{"fault": "slow", "bytes_per_second": "x"}', b'{"fault": "slow", "bytes_per_second": 0}',
+     b"[" * 100_000, b"\xff"],
 )  # fmt: skip
 def test_json_that_is_no_fault_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a fault"):

@@ -2,20 +2,34 @@
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected
+from trio_websocket import ConnectionClosed
 
 from tickerd_plugins.simulator import Simulator, SimulatorOptions, open_simulator
 
 INFY = 408065
 
 
-async def refused(
-    sim: Simulator, connect, query: str = "api_key=demo&access_token=demo-token", path: str = "/"
-) -> int:
-    with pytest.raises(ConnectionRejected) as caught:
-        async with connect(sim, query, path):
-            pass
-    return int(caught.value.status_code)
+HELLO = b"GET /?api_key=demo&access_token=demo-token HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+V13 = b"Sec-WebSocket-Version: 13\r\n"
+
+
+async def open_stream(sim: Simulator) -> trio.SocketStream:
+    host, port = sim.ws_url.removeprefix("ws://").split(":")
+    return await trio.open_tcp_stream(host, int(port))
+
+
+async def status(sim: Simulator, query: str = "api_key=demo&access_token=demo-token", path: str = "/") -> int:
+    """What an upgrade is answered with."""
+    async with await open_stream(sim) as stream:
+        await stream.send_all(
+            f"GET {path}?{query} HTTP/1.1\r\nHost: x\r\n".encode() + UPGRADE + V13 + b"\r\n"
+        )
+        answer = b""
+        with trio.fail_after(5):
+            while b"\r\n\r\n" not in answer:
+                answer += await stream.receive_some()
+    return int(answer.split()[1])
 
 
 @pytest.mark.parametrize(
@@ -29,8 +43,8 @@ async def refused(
         "x=%ff",
     ],
 )
-async def test_bad_credentials_are_refused_before_the_upgrade(sim: Simulator, connect, query: str) -> None:
-    assert await refused(sim, connect, query) == 403
+async def test_bad_credentials_are_refused_before_the_upgrade(sim: Simulator, query: str) -> None:
+    assert await status(sim, query) == 403
     assert sim.counters["rejected_403"] == 1
     assert not sim.connections
 
@@ -52,26 +66,26 @@ async def test_a_token_may_be_escaped_or_not(connect) -> None:
 
 async def test_the_fourth_connection_is_refused(sim: Simulator, connect) -> None:
     async with connect(sim), connect(sim), connect(sim):
-        assert await refused(sim, connect) == 429
+        assert await status(sim) == 429
     with trio.fail_after(5):
         await sim.until(lambda sim: not sim.connections)
     async with connect(sim):
         assert list(sim.connections) == [4]
 
 
-async def test_there_is_only_one_path(sim: Simulator, connect) -> None:
-    assert await refused(sim, connect, path="/kite") == 404
+async def test_there_is_only_one_path(sim: Simulator) -> None:
+    assert await status(sim, path="/kite") == 404
 
 
 async def test_upgrades_can_be_rejected_some_times(sim: Simulator, connect) -> None:
     sim.inject("reject=500:2")
-    assert await refused(sim, connect) == 500
-    assert await refused(sim, connect) == 500
+    assert await status(sim) == 500
+    assert await status(sim) == 500
     async with connect(sim):
         pass
     sim.inject("reject=429")
     for _ in range(3):
-        assert await refused(sim, connect) == 429
+        assert await status(sim) == 429
     sim.clear()
     async with connect(sim):
         pass
@@ -80,7 +94,7 @@ async def test_upgrades_can_be_rejected_some_times(sim: Simulator, connect) -> N
 async def test_an_expired_token_is_refused_and_open_connections_live_on(sim: Simulator, connect) -> None:
     async with connect(sim) as client:
         sim.inject("expire")
-        assert await refused(sim, connect) == 403
+        assert await status(sim) == 403
         await client.subscribe(INFY)
         await client.ticks()
         sim.inject("expire=cut")
@@ -90,11 +104,6 @@ async def test_an_expired_token_is_refused_and_open_connections_live_on(sim: Sim
     sim.clear()
     async with connect(sim):
         pass
-
-
-HELLO = b"GET /?api_key=demo&access_token=demo-token HTTP/1.1\r\nHost: x\r\n"
-UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-V13 = b"Sec-WebSocket-Version: 13\r\n"
 
 
 @pytest.mark.parametrize(
@@ -116,8 +125,7 @@ V13 = b"Sec-WebSocket-Version: 13\r\n"
     ],
 )
 async def test_no_client_can_end_the_server(sim: Simulator, connect, sent: bytes) -> None:
-    host, port = sim.ws_url.removeprefix("ws://").split(":")
-    async with await trio.open_tcp_stream(host, int(port)) as stream:
+    async with await open_stream(sim) as stream:
         with trio.move_on_after(0.3):
             try:
                 await stream.send_all(sent)
@@ -133,8 +141,7 @@ async def test_no_client_can_end_the_server(sim: Simulator, connect, sent: bytes
 async def test_a_client_that_never_finishes_its_handshake_is_cut(
     sim: Simulator, autojump_clock: trio.testing.MockClock
 ) -> None:
-    host, port = sim.ws_url.removeprefix("ws://").split(":")
-    async with await trio.open_tcp_stream(host, int(port)) as stream:
+    async with await open_stream(sim) as stream:
         await stream.send_all(HELLO)
         with trio.fail_after(60):
             assert await stream.receive_some() == b""
@@ -148,10 +155,11 @@ async def test_a_fault_in_our_own_code_ends_that_connection_only(
 
     async with connect(sim) as good:
         async with connect(sim) as client:
-            monkeypatch.setattr(sim.connections[2], "handle", broken)
-            await client.subscribe(INFY)
-            with pytest.raises(ConnectionClosed):
-                await client.message()
+            with monkeypatch.context() as patch:
+                patch.setattr(sim.shared.market, "line", broken)
+                await client.subscribe(INFY)
+                with pytest.raises(ConnectionClosed):
+                    await client.message()
         assert sim.counters["connection_errors"] == 1
         await good.subscribe(INFY)
         await good.ticks()

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from tickerd.plugin import OHLC, SUSPICIOUS, Depth, Level, Origin, Row, Stamp, flag_names
+from tickerd.plugin import OHLC, SUSPICIOUS, Depth, Level, Row, Run, Stamp, flag_names
 from tickerd.wire.kite.layout import (
     DIVISORS,
     FULL,
@@ -21,6 +21,8 @@ from tickerd.wire.kite.layout import (
     MODES,
     QUOTE,
     QUOTE_PACKET,
+    full_ones,
+    unpack_full,
 )
 
 _STRUCTS = {
@@ -56,53 +58,64 @@ def row(packet: bytes, stamp: Stamp) -> Row:
     A division of two integers below 2^53 gives the double nearest to the exact decimal, whose shortest
     representation is that decimal, so prices print exactly.
     """
+    if len(packet) != FULL:
+        return _short_row(packet, *stamp)
     symbol, source, connection, ts_recv, epoch, seq, bits = stamp
-    return _rows((packet,), (symbol,), source, connection, ts_recv, epoch, (seq,), (bits,))[0]
+    return _full_rows(((_unpack_full(packet), symbol, seq, bits),), source, connection, ts_recv, epoch)[0]
 
 
-def rows(
-    packets: Iterable[bytes], symbols: Iterable[str | None], origin: Origin, seqs: Iterable[int], flags: Iterable[int]
-) -> list[Row]:
-    """`row` of each packet. See `tickerd.plugin.BulkCodec.rows`."""
-    return _rows(packets, symbols, origin.source, origin.connection, origin.ts_recv, origin.epoch, seqs, flags)
+def rows(run: Run) -> list[Row]:
+    """`row` of each packet. See `tickerd.plugin.BulkCodec`."""
+    full = full_ones(run.packets)
+    deep = run if all(full) else run.only(full)
+    ticks = zip(unpack_full(deep.packets), deep.symbols, deep.seqs, deep.flags, strict=True)
+    found = _full_rows(ticks, *run.stamp)
+    if deep is run:
+        return found
+    rest = iter(found)
+    source, connection, ts_recv, epoch = run.stamp
+    stamps = zip(run.symbols, run.seqs, run.flags, strict=True)
+    return [
+        next(rest) if yes else _short_row(packet, symbol, source, connection, ts_recv, epoch, seq, bits)
+        for yes, packet, (symbol, seq, bits) in zip(full, run.packets, stamps, strict=True)
+    ]
 
 
-def _rows(
-    packets: Iterable[bytes],
-    symbols: Iterable[str | None],
+def _full_rows(
+    ticks: Iterable[tuple[tuple[int, ...], str | None, int, int]],
     source: str | None,
     connection: int | None,
     ts_recv: int,
     epoch: int,
-    seqs: Iterable[int],
-    flags: Iterable[int],
 ) -> list[Row]:
-    """The hot path: one unpack, no inner loop, positional constructors, no call per packet."""
+    """The hot path, from unpacked packets with symbol, seq and flags: no inner loop and no call for each."""
     out: list[Row] = []
-    for packet, symbol, seq, bits in zip(packets, symbols, seqs, flags, strict=False):
-        if len(packet) != FULL:
-            out.append(_short_row(packet, symbol, source, connection, ts_recv, epoch, seq, bits))
-            continue
-        (
-            token, last, quantity, average, volume, buy, sell, opening, high, low, close,
-            traded, oi, oi_high, oi_low, exchanged,
-            q0, p0, n0, q1, p1, n1, q2, p2, n2, q3, p3, n3, q4, p4, n4,
-            q5, p5, n5, q6, p6, n6, q7, p7, n7, q8, p8, n8, q9, p9, n9,
-        ) = _unpack_full(packet)  # fmt: skip
-        d = DIVISORS[token & 0xFF]
-        if last <= 0 or last == LARGEST or not (q0 or q5):
-            bits |= SUSPICIOUS
+    for (
+        token, last, quantity, average, volume, buy, sell, opening, high, low, close,
+        traded, oi, oi_high, oi_low, exchanged,
+        q0, p0, n0, q1, p1, n1, q2, p2, n2, q3, p3, n3, q4, p4, n4,
+        q5, p5, n5, q6, p6, n6, q7, p7, n7, q8, p8, n8, q9, p9, n9,
+    ), symbol, seq, bits in ticks:  # fmt: skip
+        segment = token & 0xFF
+        d = DIVISORS[segment]
+        odd = SUSPICIOUS if last <= 0 or last == LARGEST or not (q0 or q5) else 0
         out.append(Row(
-            token, symbol, "full", token & 0xFF != INDICES,
+            token, symbol, "full", segment != INDICES,
             last / d, quantity, average / d, volume, buy, sell,
             OHLC(opening / d, high / d, low / d, close / d),
             (last - close) * 100 / close if close else None,
             traded or None, oi, oi_high, oi_low, exchanged or None,
             Depth(
-                (Level(q0, p0 / d, n0), Level(q1, p1 / d, n1), Level(q2, p2 / d, n2), Level(q3, p3 / d, n3), Level(q4, p4 / d, n4)),
-                (Level(q5, p5 / d, n5), Level(q6, p6 / d, n6), Level(q7, p7 / d, n7), Level(q8, p8 / d, n8), Level(q9, p9 / d, n9)),
+                (
+                    Level(q0, p0 / d, n0), Level(q1, p1 / d, n1), Level(q2, p2 / d, n2), Level(q3, p3 / d, n3),
+                    Level(q4, p4 / d, n4),
+                ),
+                (
+                    Level(q5, p5 / d, n5), Level(q6, p6 / d, n6), Level(q7, p7 / d, n7), Level(q8, p8 / d, n8),
+                    Level(q9, p9 / d, n9),
+                ),
             ),
-            source, connection, ts_recv, epoch, seq, flag_names(bits) if bits else (),
+            source, connection, ts_recv, epoch, seq, flag_names(bits | odd) if bits or odd else (),
         ))  # fmt: skip
     return out
 

@@ -1,0 +1,197 @@
+"""The bytes of a segment: a file header, then records that each carry a mark, a length, a kind and a CRC.
+
+Pure: nothing here touches a file. A segment decodes by itself for ever: names, instruments and the codec's id
+stand in it before the first record that needs them.
+"""
+
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+MAGIC = b"tickerd journal 1\n"
+"""First bytes of every segment; the number grows when older readers could no longer read it."""
+
+MARK = b"\xa7TKr"
+"""First bytes of every record, looked for again after damage."""
+
+_HEAD = Struct(">4sIB3xI")
+HEAD_SIZE = _HEAD.size
+MAX_PAYLOAD = 2**26
+"""A record longer than this is damage, not data."""
+
+
+class Kind(IntEnum):
+    """What a record holds."""
+
+    HEADER = 1
+    """msgpack: `tickerd.journal.segment.Header`; the first record of each segment."""
+    NAMES = 2
+    """msgpack: pairs of a number and what it stands for from here on: a source, a namespace, a codec."""
+    INSTRUMENTS = 3
+    """msgpack: instruments that are used from here on."""
+    TICKS = 4
+    """One network read, see `Ticks`."""
+    EVENTS = 5
+    """Control records, see `Events`."""
+
+
+class Record(NamedTuple):
+    """One intact record."""
+
+    offset: int
+    """Of its mark, in bytes from the start of the uncompressed segment."""
+    kind: int
+    payload: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.offset + HEAD_SIZE + len(self.payload)
+
+
+class Damage(NamedTuple):
+    """Bytes that hold no intact record."""
+
+    offset: int
+    size: int
+    reason: str
+    """``torn`` at the end of the data, else ``crc`` or ``mark``."""
+
+
+def _crc(kind: int, payload: bytes) -> int:
+    return zlib.crc32(payload, kind)
+
+
+def record(kind: int, payload: bytes) -> tuple[bytes, bytes]:
+    """A record as two buffers to be written one after the other.
+
+    Raises:
+        ValueError: the payload is longer than a record may be.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(f"a journal record holds at most {MAX_PAYLOAD} bytes, not {len(payload)}")
+    return _HEAD.pack(MARK, len(payload), kind, _crc(kind, payload)), payload
+
+
+def read(data: bytes, offset: int) -> Record | None:
+    """The record at this place, or None when there is no intact one."""
+    start = offset + HEAD_SIZE
+    if start > len(data):
+        return None
+    mark, length, kind, crc = _HEAD.unpack_from(data, offset)
+    if mark != MARK or length > MAX_PAYLOAD or start + length > len(data):
+        return None
+    payload = data[start : start + length]
+    return Record(offset, kind, payload) if _crc(kind, payload) == crc else None
+
+
+def scan(data: bytes, offset: int = 0, base: int = 0) -> Iterator[Record | Damage]:
+    """Every intact record from ``offset`` on, and what lies between them; never raises, never a wrong record.
+
+    After damage the next mark with a right CRC is looked for, so that one flipped bit costs one record.
+
+    Args:
+        data: bytes of a segment.
+        offset: where to begin in them.
+        base: added to the offsets that are told, when ``data`` is not the beginning of its segment.
+    """
+    size = len(data)
+    while offset < size:
+        found = read(data, offset)
+        if found is None:
+            begin, reason = offset, _why(data, offset)
+            offset, found = _resume(data, offset + 1)
+            yield Damage(base + begin, offset - begin, "torn" if found is None else reason)
+            if found is None:
+                return
+        yield found._replace(offset=base + found.offset)
+        offset = found.end
+
+
+def _resume(data: bytes, offset: int) -> tuple[int, Record | None]:
+    """The next intact record at or after ``offset``; the end of the data when there is none."""
+    while (place := data.find(MARK, offset)) >= 0:
+        found = read(data, place)
+        if found is not None:
+            return place, found
+        offset = place + 1
+    return len(data), None
+
+
+def _why(data: bytes, offset: int) -> str:
+    return "crc" if data[offset : offset + len(MARK)] == MARK else "mark"
+
+
+_TICKS = Struct(">QIqiHHHI")
+_MARK_ENTRY = Struct(">IB")
+
+
+class Ticks(NamedTuple):
+    """One network read as the journal keeps it; ids refer to names that stand earlier in the segment."""
+
+    seq: int
+    """Of its first tick."""
+    many: int
+    """How many ticks, and so positions, it holds; known without its codec."""
+    ts_recv: int
+    connection: int
+    """-1: none."""
+    source: int
+    namespace: int
+    codec: int
+    marks: dict[int, int]
+    """Flags by index of the tick."""
+    raw: bytes
+
+
+def pack_ticks(ticks: Ticks) -> bytes:
+    """A payload of kind `Kind.TICKS`."""
+    marks = b"".join(_MARK_ENTRY.pack(index, bits) for index, bits in ticks.marks.items())
+    head = _TICKS.pack(*ticks[:7], len(ticks.marks))
+    return b"".join((head, marks, ticks.raw))
+
+
+def unpack_ticks(payload: bytes) -> Ticks:
+    """The inverse of `pack_ticks`.
+
+    Raises:
+        ValueError: too short.
+    """
+    if len(payload) < _TICKS.size:
+        raise ValueError("a record of ticks is too short")
+    *head, count = _TICKS.unpack_from(payload)
+    end = _TICKS.size + count * _MARK_ENTRY.size
+    if len(payload) < end:
+        raise ValueError("a record of ticks is shorter than its marks")
+    marks = dict(_MARK_ENTRY.iter_unpack(payload[_TICKS.size : end])) if count else {}
+    return Ticks(*head, marks, payload[end:])
+
+
+_EVENTS = Struct(">Q")
+
+
+class Events(NamedTuple):
+    """Control records that were published together."""
+
+    seq: int
+    """Of the first."""
+    body: bytes
+    """msgpack list of `tickerd.plugin.AnyRecord`."""
+
+
+def pack_events(events: Events) -> bytes:
+    """A payload of kind `Kind.EVENTS`."""
+    return _EVENTS.pack(events.seq) + events.body
+
+
+def unpack_events(payload: bytes) -> Events:
+    """The inverse of `pack_events`.
+
+    Raises:
+        ValueError: too short.
+    """
+    if len(payload) < _EVENTS.size:
+        raise ValueError("a record of events is too short")
+    return Events(_EVENTS.unpack_from(payload)[0], payload[_EVENTS.size :])
