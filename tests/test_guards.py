@@ -7,9 +7,7 @@ import pytest
 import trio
 
 
-@pytest.mark.parametrize(
-    "name", ["config", "plugins", "plugins.tickerd_plugins", "tests.helpers", "systemd"]
-)
+@pytest.mark.parametrize("name", ["config", "plugins", "plugins.tickerd_plugins", "tests.helpers", "systemd"])
 def test_folders_of_the_checkout_cannot_be_imported(name: str) -> None:
     with pytest.raises(ImportError, match="folder of the checkout"):
         importlib.import_module(name)

@@ -25,7 +25,10 @@ def test_a_daemon_imports_neither_rich_nor_twisted(tmp_path):
         "result = click.testing.CliRunner().invoke(run, ['-c', 'nowhere.yaml'])\n"
         "assert result.exit_code == 78, result\n"
         "import tickerd.daemon\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'rich', 'twisted', 'requests', 'quart', 'hypercorn'}))"
+        "unwanted = {'rich', 'twisted', 'requests', 'quart', 'hypercorn'}\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & unwanted))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

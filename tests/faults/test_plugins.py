@@ -153,6 +153,6 @@ def test_hangup_is_no_reason_to_die(daemon):
 def test_a_second_daemon_on_the_same_state_directory_is_refused(daemon):
     first = daemon(sources(""))
     first.wait_for("ready")
-    second = daemon(sources("") .replace("dir: state", f"dir: {first.directory}/state"))
+    second = daemon(sources("").replace("dir: state", f"dir: {first.directory}/state"))
     assert second.end() == 1
     assert "another tickerd" in second.log_file.read_text()

@@ -25,7 +25,11 @@ log: {{level: debug, file: own.log}}
 def test_secrets_never_print_at_debug_level_not_even_in_a_crash(daemon, simulator):
     at = simulator("--access-token", TOKEN, "--api-key", KEY, "--api-secret", SECRET)
     process = daemon(
-        YAML.format(**at), KITE_TOKEN=TOKEN, KITE_SECRET=SECRET, KITE_KEY=KEY, BOOM=f"?access_token={TOKEN} {SECRET}"
+        YAML.format(**at),
+        KITE_TOKEN=TOKEN,
+        KITE_SECRET=SECRET,
+        KITE_KEY=KEY,
+        BOOM=f"?access_token={TOKEN} {SECRET}",
     )
     process.wait_for("unit failed and stays down until a reload", unit="source.bad")
     process.wait_for("instruments loaded", unit="source.kite")
@@ -36,6 +40,7 @@ def test_secrets_never_print_at_debug_level_not_even_in_a_crash(daemon, simulato
     own = (process.directory / "own.log").read_text()
     assert "ZeroDivisionError: boom" in own
     everything = process.log_file.read_text() + own
-    everything += "".join(file.read_text(errors="replace") for file in process.directory.glob("state/**/*") if file.is_file())
+    kept = [file for file in process.directory.glob("state/**/*") if file.is_file()]
+    everything += "".join(file.read_text(errors="replace") for file in kept)
     for secret in (TOKEN, SECRET, KEY):
         assert secret not in everything

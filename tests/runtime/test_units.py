@@ -1,5 +1,7 @@
 """Units: a source and its demand, a pushing sink and its subscription, a serving sink; and their contexts."""
 
+from typing import ClassVar
+
 import pytest
 import trio
 import trio.testing
@@ -36,7 +38,7 @@ class OneTick(Source):
 
     Options = NoOptions
     namespace = "kite"
-    contexts = []
+    contexts: ClassVar = []
 
     def __init__(self, options):
         pass
@@ -56,7 +58,7 @@ class Collect(Sink):
     """Keeps what it is given."""
 
     Options = NoOptions
-    taken = []
+    taken: ClassVar = []
 
     def __init__(self, options, ctx):
         self.ctx = ctx
@@ -70,7 +72,7 @@ class Serve(ServingSink):
     """Reads the stream in its own task."""
 
     Options = NoOptions
-    seen = []
+    seen: ClassVar = []
 
     def __init__(self, options):
         pass
@@ -110,8 +112,7 @@ def run(house):
             for kind in ("sink", "source"):  # a serving sink joins when it runs, so it goes first
                 await supervisor.start([unit for unit in units if unit.kind == kind])
             with trio.move_on_after(0.5):
-                while True:
-                    await trio.sleep(0.05)
+                await trio.sleep_forever()
             house.hub.close()
             await supervisor.stop(units, grace=1)
             keepers.cancel_scope.cancel()
@@ -184,7 +185,7 @@ async def test_each_unit_has_a_directory_of_its_own(house, run, autojump_clock):
     directories = []
 
     class Look(OneTick):
-        async def run(self, ctx, *, task_status):
+        async def run(self, ctx, *, task_status):  # noqa: ASYNC128 - the base class does
             directories.append(ctx.state_dir)
             await super().run(ctx, task_status=task_status)
 

@@ -9,16 +9,20 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tickerd.config import shape
+from tickerd.config.calendar import load_overrides
 from tickerd.config.document import Document, load_document
 from tickerd.config.nodes import Mapping as MappingNode
 from tickerd.config.nodes import children
-from tickerd.config.problem import Path, PluginProblem, Problem, closest, did_you_mean
+from tickerd.config.problem import ConfigError, Path, PluginProblem, Problem, closest, did_you_mean
+from tickerd.config.reading import Unreadable
 from tickerd.config.references import Resolver
 from tickerd.config.report import Report
 from tickerd.config.settings import (
     NAME,
     SINK_RESERVED,
     SOURCE_RESERVED,
+    CalendarOptions,
+    CalendarSettings,
     LimitSettings,
     LogSettings,
     Settings,
@@ -100,7 +104,7 @@ def compile_settings(
     """
     resolved = Resolver(env).resolve(document.root)
     report = Report(document, resolved)
-    settings = _Compiler(report, types).settings()
+    settings = _Compiler(report, types, env).settings()
     if symbols is not None:
         _check_symbols(report, settings, symbols)
     report.raise_if_any()
@@ -113,8 +117,9 @@ def compile_settings(
 class _Compiler:
     """One compilation. What cannot be made is told to the report and left out."""
 
-    def __init__(self, report: Report, types: PluginTypes) -> None:
+    def __init__(self, report: Report, types: PluginTypes, env: Mapping[str, str]) -> None:
         self._report = report
+        self._env = env
         self._types = types
         self._values = report.value(()) or {}
 
@@ -132,6 +137,7 @@ class _Compiler:
             sinks={name: made for name, made in sinks.items() if made is not None},
             extensions=self._extensions(),
             state=self._section("state", StateSettings),
+            calendar=self._calendar(),
             log=self._section("log", LogSettings),
             limits=self._section("limits", LimitSettings),
         )
@@ -154,6 +160,21 @@ class _Compiler:
         self._hide((name,), model)
         value = self._values.get(name)
         return self._made(model, {} if value is None else value, (name,)) or model()
+
+    def _calendar(self) -> CalendarSettings:
+        """The section, and what the file that it names says."""
+        path = self._section("calendar", CalendarOptions).overrides
+        if path is None or self._report.is_unresolved(("calendar", "overrides")):
+            return CalendarSettings()
+        try:
+            entries = load_overrides(path, self._env)
+        except Unreadable as error:
+            self._report.problem(("calendar", "overrides"), f"the file: {error}")
+        except ConfigError as error:
+            self._report.elsewhere(error.problems)
+        else:
+            return CalendarSettings.model_construct(overrides=path, entries=entries)
+        return CalendarSettings()
 
     def _made(self, model: type[_Model], value: Any, path: Path, also: Iterable[str] = ()) -> _Model | None:
         """The validated model, or None with the report told why."""

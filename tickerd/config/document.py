@@ -165,8 +165,8 @@ def load_document(path: FilePath) -> Document:
     return reader.document()
 
 
-def parse_document(data: bytes, file: str = "-") -> Document:
-    """One YAML text that is not in a file.
+def parse_document(data: bytes, file: str = "-", *, may_be_empty: bool = False) -> Document:
+    """One YAML text that is not in a file, or whose file the caller has read.
 
     Raises:
         ConfigError: it is no YAML.
@@ -174,7 +174,7 @@ def parse_document(data: bytes, file: str = "-") -> Document:
     reader = _Reader()
     if len(data) > MAX_BYTES:
         raise ConfigError([Problem(file, 0, 0, "", f"is larger than {MAX_BYTES >> 20} MiB")])
-    reader.data(file, data)
+    reader.data(file, data, may_be_empty=may_be_empty)
     return reader.document()
 
 

@@ -7,6 +7,8 @@ from tickerd.config.excerpt import MASK, holds_login, looks_secret
 from tickerd.config.problem import Path
 from tickerd.config.settings import Settings, SinkSettings, SourceSettings
 
+_APART: dict[str, Any] = {"sources": True, "sinks": True, "calendar": {"entries"}}
+"""What is shown in another way, and what is written in another file."""
 _OUTSIDE = ("name", "type", "options")
 """Fields of a unit that are not written in its section."""
 
@@ -18,7 +20,7 @@ def dump(settings: Settings, secret: Collection[Path] = ()) -> dict[str, Any]:
         settings: what to show.
         secret: where a reference was written; see `tickerd.config.compile.Compiled`.
     """
-    plain = settings.model_dump(mode="json", exclude={"sources", "sinks"}, fallback=str, warnings=False)
+    plain = settings.model_dump(mode="json", exclude=_APART, fallback=str, warnings=False)
     units: dict[str, Any] = {
         "sources": {name: _unit(unit) for name, unit in settings.sources.items()},
         "sinks": {name: _unit(unit) for name, unit in settings.sinks.items()},

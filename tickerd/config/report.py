@@ -26,6 +26,7 @@ class Report:
         self._resolved = resolved
         self._problems: list[Problem] = [*document.problems, *resolved.problems]
         self._warnings: list[Problem] = list(document.warnings)
+        self._elsewhere: list[Problem] = []
         self._secret: set[Place] = set()
         for node in document.dropped:
             self.hide(scalar.place for scalar in scalars(node))
@@ -81,6 +82,10 @@ class Report:
     def warning(self, path: Path, message: str, hint: str = "") -> None:
         """Something that works, and is probably not meant."""
         self._warnings.append(self._place(path, key=True).problem(path, message, hint))
+
+    def elsewhere(self, problems: Iterable[Problem]) -> None:
+        """Problems of another file, with their source lines; they are shown after those of this document."""
+        self._elsewhere.extend(problems)
 
     def hide(self, places: Iterable[Place]) -> None:
         """Values that must not be shown in source lines."""
@@ -171,8 +176,8 @@ class Report:
         Raises:
             ConfigError: there is at least one problem.
         """
-        if self._problems:
-            raise ConfigError(self._finished(self._problems))
+        if self._problems or self._elsewhere:
+            raise ConfigError([*self._finished(self._problems), *self._elsewhere])
 
     def _finished(self, problems: list[Problem]) -> tuple[Problem, ...]:
         lines = self._document.lines

@@ -10,6 +10,7 @@ from tickerd.config.compile import PluginTypes
 from tickerd.config.problem import PluginProblem
 from tickerd.config.settings import (
     NAME,
+    CalendarOptions,
     LimitSettings,
     LogSettings,
     Settings,
@@ -42,6 +43,7 @@ def schema(types: PluginTypes) -> Schema:
         "sinks": _units("sink", SinkOptions, _models(types, "sink"), definitions),
         "extensions": {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True},
         "state": _section("state", StateSettings, definitions),
+        "calendar": _section("calendar", CalendarOptions, definitions),
         "log": _section("log", LogSettings, definitions),
         "limits": _section("limits", LimitSettings, definitions),
     }

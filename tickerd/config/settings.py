@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from tickerd.calendar import Overrides
 from tickerd.plugin import (
     RECORD_KINDS,
     Delivery,
@@ -169,6 +170,22 @@ class StateSettings(Options):
     )
 
 
+class CalendarOptions(Options):
+    """When the markets trade."""
+
+    overrides: Path | None = option(
+        None,
+        doc="YAML file with holidays and hours of yours; relative to the working directory.",
+        reload="live",
+    )
+
+
+class CalendarSettings(CalendarOptions):
+    """The section ``calendar``, and what the file that it names says."""
+
+    entries: Overrides = option(Overrides(), doc="What is in the file.", reload="live")
+
+
 class LogSettings(Options):
     """The daemon's log."""
 
@@ -203,5 +220,6 @@ class Settings(Options):
     sinks: dict[str, SinkSettings] = option({}, doc="Where ticks go to.")
     extensions: tuple[str, ...] = option((), doc="Plugins that only observe.", reload="daemon")
     state: StateSettings = option(StateSettings(), doc="What outlives a restart.", reload="daemon")
+    calendar: CalendarSettings = option(CalendarSettings(), doc="When the markets trade.", reload="live")
     log: LogSettings = option(LogSettings(), doc="The daemon's log.", reload="live")
     limits: LimitSettings = option(LimitSettings(), doc="How long the daemon waits for what.", reload="live")

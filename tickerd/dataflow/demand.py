@@ -52,7 +52,7 @@ class Demand:
         """Who wants this."""
         return [owner for owner, wants in self._owners.items() if key in wants]
 
-    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
+    async def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:  # noqa: ASYNC900
         """See `tickerd.plugin.Demand.changes`."""
         sent: dict[int, tuple[Instrument, Mode]] = {}
         while True:

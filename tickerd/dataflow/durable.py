@@ -25,7 +25,13 @@ class DurableFeed:
     """
 
     def __init__(
-        self, hub: Hub, name: str, buffer: int, filter: Filter, after: Position, open_cursor: OpenCursor  # noqa: A002
+        self,
+        hub: Hub,
+        name: str,
+        buffer: int,
+        filter: Filter,
+        after: Position,
+        open_cursor: OpenCursor,  # noqa: A002
     ) -> None:
         self._hub = hub
         self._name = name

@@ -39,7 +39,7 @@ class Filter:
         return batch.only(tokens, self.records)
 
 
-class Spilled(Exception):  # noqa: N818
+class Spilled(Exception):
     """The subscription overflowed; what it missed is in the journal."""
 
 
@@ -239,7 +239,9 @@ class Subscription:
         self._closed(self)
 
     def _empty(self) -> bool:
-        return not (self._batches or self._slots or self._records or self._gap or self._broken or self._spilled)
+        return not (
+            self._batches or self._slots or self._records or self._gap or self._broken or self._spilled
+        )
 
     def _take(self, max_ticks: int) -> Batch:
         records: list[AnyRecord] = []

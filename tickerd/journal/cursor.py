@@ -23,7 +23,9 @@ class Cursor:
         after: the last position that the reader has.
     """
 
-    def __init__(self, journal: Journal, read_from: ReadFrom, after: Position, limiter: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, journal: Journal, read_from: ReadFrom, after: Position, limiter: trio.CapacityLimiter
+    ) -> None:
         self._journal = journal
         self._read_from = read_from
         self._limiter = limiter
@@ -56,9 +58,9 @@ class Cursor:
         return found
 
     def _next(self) -> Batch | None:
-        if self._ahead is not None:
-            batch, self._ahead = self._ahead, None
-            return batch
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return ahead
         if self._batches is None:
             self._batches = self._read_from(self.at)
         batch = next(self._batches, None)

@@ -5,7 +5,6 @@ stand in it before the first record that needs them.
 """
 
 import zlib
-from collections.abc import Iterator
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
@@ -19,7 +18,7 @@ MARK = b"\xa7TKr"
 _HEAD = Struct(">4sIB3xI")
 HEAD_SIZE = _HEAD.size
 MAX_PAYLOAD = 2**26
-"""A record longer than this is damage, not data."""
+"""Bytes. A record longer than this is damage, not data."""
 
 
 class Kind(IntEnum):
@@ -46,9 +45,9 @@ class Record(NamedTuple):
     payload: bytes
 
     @property
-    def end(self) -> int:
-        """Where the next one begins."""
-        return self.offset + HEAD_SIZE + len(self.payload)
+    def size(self) -> int:
+        """Bytes that it takes in the segment, its head included."""
+        return HEAD_SIZE + len(self.payload)
 
 
 class Damage(NamedTuple):
@@ -64,6 +63,19 @@ def _crc(kind: int, payload: bytes) -> int:
     return zlib.crc32(payload, kind)
 
 
+def wanted(data: bytes, offset: int) -> int:
+    """How many bytes from this place on `read` has to see to decide; at least a head."""
+    if offset + HEAD_SIZE > len(data):
+        return HEAD_SIZE
+    mark, length, _, _ = _HEAD.unpack_from(data, offset)
+    return HEAD_SIZE + length if mark == MARK and length <= MAX_PAYLOAD else HEAD_SIZE
+
+
+def kind_of(head: bytes) -> int:
+    """Of the record that begins with this buffer; see `record`."""
+    return head[8]
+
+
 def record(kind: int, payload: bytes) -> tuple[bytes, bytes]:
     """A record as two buffers to be written one after the other.
 
@@ -75,8 +87,8 @@ def record(kind: int, payload: bytes) -> tuple[bytes, bytes]:
     return _HEAD.pack(MARK, len(payload), kind, _crc(kind, payload)), payload
 
 
-def read(data: bytes, offset: int) -> Record | None:
-    """The record at this place, or None when there is no intact one."""
+def read(data: bytes, offset: int, base: int = 0) -> Record | None:
+    """The record at this place, or None when there is no intact one; ``base`` is added to its offset."""
     start = offset + HEAD_SIZE
     if start > len(data):
         return None
@@ -84,44 +96,34 @@ def read(data: bytes, offset: int) -> Record | None:
     if mark != MARK or length > MAX_PAYLOAD or start + length > len(data):
         return None
     payload = data[start : start + length]
-    return Record(offset, kind, payload) if _crc(kind, payload) == crc else None
+    return Record(base + offset, kind, payload) if _crc(kind, payload) == crc else None
 
 
-def scan(data: bytes, offset: int = 0, base: int = 0) -> Iterator[Record | Damage]:
-    """Every intact record from ``offset`` on, and what lies between them; never raises, never a wrong record.
-
-    After damage the next mark with a right CRC is looked for, so that one flipped bit costs one record.
-
-    Args:
-        data: bytes of a segment.
-        offset: where to begin in them.
-        base: added to the offsets that are told, when ``data`` is not the beginning of its segment.
-    """
-    size = len(data)
-    while offset < size:
-        found = read(data, offset)
-        if found is None:
-            begin, reason = offset, _why(data, offset)
-            offset, found = _resume(data, offset + 1)
-            yield Damage(base + begin, offset - begin, "torn" if found is None else reason)
-            if found is None:
-                return
-        yield found._replace(offset=base + found.offset)
-        offset = found.end
+_EXTENT = Struct(">QIq")
 
 
-def _resume(data: bytes, offset: int) -> tuple[int, Record | None]:
-    """The next intact record at or after ``offset``; the end of the data when there is none."""
-    while (place := data.find(MARK, offset)) >= 0:
-        found = read(data, place)
-        if found is not None:
-            return place, found
-        offset = place + 1
-    return len(data), None
+class Extent(NamedTuple):
+    """What every record of ticks or events begins with: which positions and which time it covers."""
+
+    seq: int
+    """Of its first tick or control record."""
+    many: int
+    """How many positions it takes; known without its codec."""
+    ts_ns: int
+    """The newest ``ts_recv`` in it; 0 when unknown."""
+
+    @property
+    def last(self) -> int:
+        """The ``seq`` of its last tick or control record."""
+        return self.seq + self.many - 1
 
 
-def _why(data: bytes, offset: int) -> str:
-    return "crc" if data[offset : offset + len(MARK)] == MARK else "mark"
+def extent(kind: int, payload: bytes) -> Extent | None:
+    """What a record covers; None for one that only names something, or is not understood."""
+    if kind not in (Kind.TICKS, Kind.EVENTS) or len(payload) < _EXTENT.size:
+        return None
+    found = Extent(*_EXTENT.unpack_from(payload))
+    return found if found.many else None
 
 
 _TICKS = Struct(">QIqiHHHI")
@@ -161,15 +163,15 @@ def unpack_ticks(payload: bytes) -> Ticks:
     """
     if len(payload) < _TICKS.size:
         raise ValueError("a record of ticks is too short")
-    *head, count = _TICKS.unpack_from(payload)
+    seq, many, ts_recv, connection, source, namespace, codec, count = _TICKS.unpack_from(payload)
     end = _TICKS.size + count * _MARK_ENTRY.size
     if len(payload) < end:
         raise ValueError("a record of ticks is shorter than its marks")
     marks = dict(_MARK_ENTRY.iter_unpack(payload[_TICKS.size : end])) if count else {}
-    return Ticks(*head, marks, payload[end:])
+    return Ticks(seq, many, ts_recv, connection, source, namespace, codec, marks, payload[end:])
 
 
-_EVENTS = Struct(">Q")
+_EVENTS = _EXTENT
 
 
 class Events(NamedTuple):
@@ -177,13 +179,17 @@ class Events(NamedTuple):
 
     seq: int
     """Of the first."""
+    many: int
+    """How many there are."""
+    ts_ns: int
+    """The newest ``ts_recv`` of them."""
     body: bytes
     """msgpack list of `tickerd.plugin.AnyRecord`."""
 
 
 def pack_events(events: Events) -> bytes:
     """A payload of kind `Kind.EVENTS`."""
-    return _EVENTS.pack(events.seq) + events.body
+    return _EVENTS.pack(*events[:3]) + events.body
 
 
 def unpack_events(payload: bytes) -> Events:
@@ -194,4 +200,5 @@ def unpack_events(payload: bytes) -> Events:
     """
     if len(payload) < _EVENTS.size:
         raise ValueError("a record of events is too short")
-    return Events(_EVENTS.unpack_from(payload)[0], payload[_EVENTS.size :])
+    seq, many, ts_ns = _EVENTS.unpack_from(payload)
+    return Events(seq, many, ts_ns, payload[_EVENTS.size :])

@@ -114,8 +114,10 @@ class Encoder:
         if batch.origin is not None and batch.raw is not None:
             self._ticks(batch, batch.origin, batch.raw, out)
         if batch.records:
-            first = batch.records[0]
-            out += record(Kind.EVENTS, pack_events(Events(first.seq, _encode(list(batch.records)))))
+            records = batch.records
+            newest = max(one.ts_recv for one in records)
+            events = Events(records[0].seq, len(records), newest, _encode(list(records)))
+            out += record(Kind.EVENTS, pack_events(events))
         return out
 
     def _ticks(self, batch: Batch, origin: Origin, raw: bytes, out: list[bytes]) -> None:
@@ -215,7 +217,7 @@ class Decoder:
         origin.instruments = self._tables.setdefault(ticks.namespace, {})
         batch = Batch(origin=origin, raw=ticks.raw)
         batch.marks = ticks.marks
-        batch.last = Position(origin.epoch, ticks.seq + ticks.count - 1)
+        batch.last = Position(origin.epoch, ticks.seq + ticks.many - 1)
         return batch
 
     def _text(self, number: int) -> str:

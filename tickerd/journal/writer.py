@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 import trio
 
-from tickerd.journal.open_segment import OpenSegment
 from tickerd.journal.files import Files
+from tickerd.journal.open_segment import OpenSegment
 from tickerd.journal.segment import Header
 from tickerd.plugin import Batch, Clock, Position
 from tickerd.wire.day import day_of, next_roll_ns
@@ -190,7 +190,11 @@ class Journal:
     def _room(self, batch: Batch) -> OpenSegment:
         """The segment that this batch belongs into; a new one by the day, by size, or after a fault."""
         segment = self._segment
-        if segment is not None and segment.size < self.options.segment_size and self._now_ns < self._roll_at_ns:
+        if (
+            segment is not None
+            and segment.size < self.options.segment_size
+            and self._now_ns < self._roll_at_ns
+        ):
             return segment
         if segment is not None:
             self._segment = None

@@ -45,8 +45,8 @@ class Level(msgspec.Struct, gc=False):
 class Depth(msgspec.Struct, gc=False):
     """Best bids and offers, best first."""
 
-    buy: Sequence[Level] = ()
-    sell: Sequence[Level] = ()
+    buy: tuple[Level, ...] = ()
+    sell: tuple[Level, ...] = ()
 
 
 class OHLC(msgspec.Struct, gc=False):
@@ -88,7 +88,7 @@ class Row(msgspec.Struct, gc=False):
     ts_recv: int = 0
     epoch: int = 0
     seq: int = 0
-    flags: Sequence[str] = ()
+    flags: tuple[str, ...] = ()
 
 
 class Split(NamedTuple):

@@ -66,7 +66,7 @@ class Attempt:
         try:
             with self.scope:
                 await unit.body(self)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - what holds a cancellation is raised again
             if _holds_cancelled(error):
                 raise
             self.error = error

@@ -1,5 +1,7 @@
 """Today's access token: where it comes from, and waiting for a new one."""
 
+from collections.abc import Callable
+
 import trio
 
 from tickerd_plugins.kite.options import KiteOptions
@@ -10,9 +12,15 @@ _LONGEST = 4096
 
 
 class Credentials:
-    """Reads the access token anew each time it is asked for."""
+    """Reads the access token anew each time it is asked for.
 
-    def __init__(self, options: KiteOptions) -> None:
+    Args:
+        options: where it stands.
+        hide: called with each token, so that it never shows in a log.
+    """
+
+    def __init__(self, options: KiteOptions, hide: Callable[[str], None]) -> None:
+        self._hide = hide
         self._fixed = options.access_token
         self._file = options.access_token_file
         self.problem = ""
@@ -39,6 +47,8 @@ class Credentials:
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             token, missing = "", "the access token holds spaces, line ends or other characters no token has"
         self.problem = "" if token else missing
+        if token:
+            self._hide(token)
         return token or None
 
     async def changed(self, old: str | None) -> str:

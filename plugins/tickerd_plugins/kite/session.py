@@ -150,7 +150,7 @@ class Session:
         marks: dict[int, int] = {}
         for index, token in enumerate(tokens):
             asked = self._unseen.pop(token, None)
-            if asked is not None:
+            if asked is not None and now - asked <= SNAPSHOT_WITHIN:
                 marks[index] = SNAPSHOT
         return marks
 

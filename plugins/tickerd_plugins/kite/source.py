@@ -55,7 +55,7 @@ class Feed:
 
     def __init__(self, options: KiteOptions, ctx: SourceContext, dial: Dial) -> None:
         self._ctx = ctx
-        credentials = Credentials(options)
+        credentials = Credentials(options, ctx.hide)
         self._loader = InstrumentLoader(options, ctx, credentials, self.report)
         self._connections = [
             Connection(

@@ -112,7 +112,7 @@ def test_garbage_behind_the_end_is_cut(kind: Compression, garbage: bytes) -> Non
         (b"instrument_token,other\n1,2\n", "none", b"instrument_token,symbol\n"),
         (b"plain text\n", "zstd", START),
         (zstd.compress(b"somebody's\n"), "zstd", START),
-        (gzip.compress(b"somebody's\n"), "gzip", START),
+        (gzip.compress(b"somebody's\n", mtime=0), "gzip", START),
         (b"\x1f\x8b nothing", "gzip", START),
         (b"\x28\xb5\x2f\xfd", "gzip", START),
     ],

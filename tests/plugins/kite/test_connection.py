@@ -31,7 +31,7 @@ async def start(ctx, options, fakes, nursery):
             options=chosen,
             ctx=ctx,
             dial=dial,
-            credentials=Credentials(chosen),
+            credentials=Credentials(chosen, lambda _: None),
             changed=lambda: None,
             backoff=backoff,
         )

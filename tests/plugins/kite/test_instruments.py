@@ -152,7 +152,7 @@ async def start(clock, ctx, options, monkeypatch, nursery):
 
         monkeypatch.setattr(instruments, "download", scripted)
         chosen = options(**values)
-        told.loader = InstrumentLoader(chosen, ctx, Credentials(chosen), changed)
+        told.loader = InstrumentLoader(chosen, ctx, Credentials(chosen, lambda _: None), changed)
         nursery.start_soon(told.loader.run)
         return told
 

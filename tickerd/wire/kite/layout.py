@@ -30,7 +30,7 @@ FULL_EXCHANGE_TIMESTAMP = slice(60, 64)
 INDEX_EXCHANGE_TIMESTAMP = slice(28, 32)
 
 INDICES = 9
-DIVISORS = dict.fromkeys(range(256), 100) | {3: 10_000_000, 6: 10_000, 12: 10_000}
+DIVISORS = tuple({3: 10_000_000, 6: 10_000, 12: 10_000}.get(number, 100) for number in range(256))
 """By segment (the token's low byte): CDS 10^7, BCD and NCO 10^4, all others paise."""
 
 LARGEST = 0x7FFF_FFFF
