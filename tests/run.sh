@@ -27,7 +27,7 @@ step() { # step NAME COMMAND…
 }
 
 # Coverage is counted over all processes and combined; the report fails below the limit in pyproject.toml.
-tests() { "$bin/python" -m pytest --cov --cov-report= --cov-fail-under=0 "$@"; }
+tests() { "$bin/python" -m pytest --cov --cov-report= --cov-fail-under=0 --durations=10 "$@"; }
 
 # Slow, and tests may poll: only the files that ship and that know trio.
 async_rules() {
@@ -54,7 +54,7 @@ full)
     rm -f .coverage .coverage.*
     step "tests" tests -n 2 -m "not full and not root"
     # One after the other: some measure time or memory.
-    step "long tests" tests --cov-append --durations=20 -m "full or root"
+    step "long tests" tests --cov-append -m "full or root"
     step "coverage" "$bin/coverage" report
     ;;
 *)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tickerd.config import PluginProblem, compile_settings, parse_document
+from tickerd.config import JournalSettings, PluginProblem, compile_settings, parse_document
 from tickerd.plugin import Secret
 
 BASE = "sources: {feed: {use: kite, api_key: k}}\nsinks: {out: {use: file, path: p}}\n"
@@ -58,11 +58,27 @@ limits: {drain: 1m}
     )
 
 
-def test_what_a_type_wants_by_default_becomes_live_in_silence(compiled):
+def test_delivery_is_what_the_type_wants_by_default(compiled):
     made = compiled(BASE)
-    assert made.settings.sinks["out"].delivery == "live"
+    assert made.settings.sinks["out"].delivery == "durable"
     assert made.settings.sinks["out"].overflow == "drop_oldest"
     assert made.warnings == ()
+    assert made.settings.journal == JournalSettings()
+
+
+@pytest.mark.parametrize("off", ["off", "false"])
+def test_without_a_journal_a_durable_default_becomes_live_with_a_warning(compiled, off):
+    made = compiled(BASE + f"journal: {off}\n")
+    assert made.settings.journal is None
+    assert made.settings.sinks["out"].delivery == "live"
+    assert [str(warning).splitlines()[0] for warning in made.warnings] == [
+        "t.yaml:2:9: sinks.out: the journal is off, so delivery is live: what this sink misses is lost"
+    ]
+
+
+def test_the_size_of_the_journal_may_be_a_share(compiled):
+    assert compiled(BASE + "journal: {max_size: 25%}\n").settings.journal.max_size == 0.25
+    assert compiled(BASE + "journal: {max_size: 2GiB}\n").settings.journal.max_size == 2**31
 
 
 def test_the_same_text_compiles_to_equal_settings(compiled):
@@ -96,6 +112,7 @@ sinks:
   b: {use: file, path: 3, delivery: durable, buffer: 1, batch: {max_tick: 3}}
 log: {level: warn}
 lgo: {}
+journal: off
 """
     ) == [
         "t.yaml:1:14: extensions[0]: no plugin 'audt' is installed (did you mean 'audit'?)",
@@ -169,8 +186,8 @@ lgo: {}
             "(this is a mistake in the plugin)"),
         ),
         (
-            BASE + "journal: {keep: 7 days}\nauth: {}\n",
-            "t.yaml:3:1: journal: unknown key",
+            BASE + "journals: {keep: 7 days}\nauth: {}\n",
+            "t.yaml:3:1: journals: unknown key (did you mean 'journal'?)",
         ),
     ],
 )  # fmt: skip

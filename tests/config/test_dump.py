@@ -11,7 +11,7 @@ def test_everything_in_force_is_shown_and_no_secret(compiled):
     )
     shown = dump(made.settings, made.secret)
     assert "hunter2" not in str(shown)
-    assert list(shown) == ["sources", "sinks", "extensions", "state", "log", "limits"]
+    assert list(shown) == ["sources", "sinks", "extensions", "state", "calendar", "journal", "log", "limits"]
     feed = shown["sources"]["feed"]
     assert next(iter(feed)) == "use"
     assert (feed["port"], feed["api_key"], feed["speed"], feed["pause"]) == ("***", "***", 1.0, "1s")
@@ -20,7 +20,7 @@ def test_everything_in_force_is_shown_and_no_secret(compiled):
     assert (out["path"], out["instruments"], out["delivery"], out["keep"]) == (
         "***",
         [5, "NSE:A"],
-        "live",
+        "durable",
         None,
     )
     assert out["buffer"] == "16MiB"

@@ -53,8 +53,11 @@ def line(read, full):
                 retry=SimpleNamespace(initial=1.0, cap=4.0),
                 clock=Clock(),
                 retrying=lambda error, wait: self.retries.append((error.reason, wait)),
-                refused=self.refused.extend,
+                refused=self.refuse,
             )
+
+        async def refuse(self, batch, rejects):
+            self.refused += rejects
 
     return Line()
 

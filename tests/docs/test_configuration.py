@@ -11,6 +11,7 @@ from tickerd.config import ConfigError, load
 from tickerd.config.settings import (
     EVENT_KINDS,
     BatchSettings,
+    CalendarOptions,
     LimitSettings,
     LogSettings,
     RetrySettings,
@@ -30,6 +31,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "batch": BatchSettings,
     "retry": RetrySettings,
     "state": StateSettings,
+    "calendar": CalendarOptions,
     "log": LogSettings,
     "limits": LimitSettings,
 }

@@ -120,11 +120,11 @@ class Calendar:
         """What an exchange does on a day."""
         regular = self._regular(exchange, day)
         note = self._days.get((exchange, day))
-        assumed = note is None and not self._is_known(exchange, day)
         if regular is None:
             return Sessions(exchange, day, (), "unknown", assumed=True)
         if note is not None:
             return _noted(exchange, day, note, regular)
+        assumed = not self._is_known(exchange, day)
         if day.weekday() >= _SATURDAY:
             return Sessions(exchange, day, (), "weekend", assumed=assumed)
         return Sessions(exchange, day, (_session(day, _times(regular, day)),), "regular", assumed=assumed)

@@ -68,7 +68,7 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
         hooks = Hooks(
             leave, line.show if line else lambda _: None, observers.unit_changed, handle.redactor.add
         )
-        daemon = Daemon(settings, state, hooks)
+        daemon = Daemon(settings, state, hooks, registry.codecs())
         return await daemon.run(for_s=for_s)
 
     try:

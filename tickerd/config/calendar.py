@@ -24,6 +24,8 @@ _EXCHANGE = r"^[A-Z][A-Z0-9_-]{0,31}$"
 
 
 def _date(value: Any) -> date:
+    if isinstance(value, date):  # a default; YAML has none
+        return value
     if isinstance(value, str) and _DATE.fullmatch(value):
         try:
             return date.fromisoformat(value)
@@ -157,7 +159,7 @@ def load_overrides(path: FilePath, env: Mapping[str, str]) -> Overrides:
     report.raise_if_any()
     return Overrides(
         tuple(one.hours for one in hours.values()),
-        tuple(one.day for one in (*holidays.values(), *sessions.values())),
+        (*(one.day for one in holidays.values()), *(one.day for one in sessions.values())),
         None if file is None else file.known_until,
     )
 

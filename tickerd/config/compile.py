@@ -23,6 +23,7 @@ from tickerd.config.settings import (
     SOURCE_RESERVED,
     CalendarOptions,
     CalendarSettings,
+    JournalSettings,
     LimitSettings,
     LogSettings,
     Settings,
@@ -126,6 +127,7 @@ class _Compiler:
     def settings(self) -> Settings:
         """Settings that may be used only if the report has no problem."""
         self._unknown_sections()
+        journal = self._journal()
         sources = {name: self._source(name) for name in self._units("sources")}
         sinks = {name: self._sink(name) for name in self._units("sinks")}
         if not self._values.get("sources"):
@@ -138,6 +140,7 @@ class _Compiler:
             extensions=self._extensions(),
             state=self._section("state", StateSettings),
             calendar=self._calendar(),
+            journal=journal,
             log=self._section("log", LogSettings),
             limits=self._section("limits", LimitSettings),
         )
@@ -160,6 +163,11 @@ class _Compiler:
         self._hide((name,), model)
         value = self._values.get(name)
         return self._made(model, {} if value is None else value, (name,)) or model()
+
+    def _journal(self) -> JournalSettings | None:
+        """The section; None when it says ``off``."""
+        self._journal_is_on = self._values.get("journal") not in ("off", False)
+        return self._section("journal", JournalSettings) if self._journal_is_on else None
 
     def _calendar(self) -> CalendarSettings:
         """The section, and what the file that it names says."""
@@ -225,16 +233,18 @@ class _Compiler:
 
     def _sink(self, name: str) -> SinkSettings | None:
         path: Path = ("sinks", name)
-        if self._report.value((*path, "delivery")) == "durable":
+        if self._report.value((*path, "delivery")) == "durable" and not self._journal_is_on:
             text = "the journal is off, so delivery cannot be durable"
             self._report.problem((*path, "delivery"), text, "write 'live', or leave it out")
         parts = self._unit(path, SinkOptions, self._types.sink, SINK_RESERVED)
         if parts is None:
             return None
         reserved, kind, options = parts
-        delivery: Delivery = (
-            "live"  # what a type wants by default gives way in silence: nothing else can be had
-        )
+        delivery: Delivery = reserved.delivery or kind.delivery
+        if delivery == "durable" and not self._journal_is_on:
+            text = "the journal is off, so delivery is live: what this sink misses is lost"
+            self._report.warning(path, text)
+            delivery = "live"
         overflow: Overflow = reserved.overflow or kind.overflow
         values = {**_values(reserved), "delivery": delivery, "overflow": overflow}
         return SinkSettings.model_construct(**values, name=name, type=kind, options=options)

@@ -21,6 +21,7 @@ def dump(settings: Settings, secret: Collection[Path] = ()) -> dict[str, Any]:
         secret: where a reference was written; see `tickerd.config.compile.Compiled`.
     """
     plain = settings.model_dump(mode="json", exclude=_APART, fallback=str, warnings=False)
+    plain["journal"] = plain["journal"] or "off"
     units: dict[str, Any] = {
         "sources": {name: _unit(unit) for name, unit in settings.sources.items()},
         "sinks": {name: _unit(unit) for name, unit in settings.sinks.items()},

@@ -11,6 +11,7 @@ from tickerd.config.problem import PluginProblem
 from tickerd.config.settings import (
     NAME,
     CalendarOptions,
+    JournalSettings,
     LimitSettings,
     LogSettings,
     Settings,
@@ -44,6 +45,7 @@ def schema(types: PluginTypes) -> Schema:
         "extensions": {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True},
         "state": _section("state", StateSettings, definitions),
         "calendar": _section("calendar", CalendarOptions, definitions),
+        "journal": _journal(definitions),
         "log": _section("log", LogSettings, definitions),
         "limits": _section("limits", LimitSettings, definitions),
     }
@@ -59,6 +61,12 @@ def schema(types: PluginTypes) -> Schema:
         "additionalProperties": False,
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _journal(definitions: Schema) -> Schema:
+    section = _section("journal", JournalSettings, definitions)
+    section["anyOf"].append({"const": "off"})
+    return section
 
 
 def _models(types: PluginTypes, kind: str) -> dict[str, type[BaseModel]]:

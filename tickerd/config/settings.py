@@ -4,7 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    SerializeAsAny,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from tickerd.calendar import Overrides
@@ -86,6 +94,9 @@ class BatchSettings(Options):
 
     max_ticks: int = option(10_000, doc="Ticks in one batch, at most.", ge=1, le=1_000_000)
     max_wait: Duration = option("100ms", doc="How long a batch is gathered, at most.", ge=0, le=60)
+    commit: Duration = option(
+        "1s", doc="With durable delivery: how often what was written is made safe.", gt=0, le=600
+    )
 
 
 class RetrySettings(Options):
@@ -186,6 +197,55 @@ class CalendarSettings(CalendarOptions):
     entries: Overrides = option(Overrides(), doc="What is in the file.", reload="live")
 
 
+def _share(value: Any) -> Any:
+    """A percentage as a share of one; anything else is a size."""
+    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
+        return float(match[1]) / 100
+    return TypeAdapter(Size).validate_python(value)
+
+
+_PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]+)?|100)\s*%\s*")
+
+SizeOrShare = Annotated[
+    int | float,
+    BeforeValidator(_share),
+    PlainSerializer(
+        lambda value: f"{value * 100:g}%" if isinstance(value, float) else f"{value}B",
+        return_type=str,
+        when_used="json",
+    ),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*\d+(\.\d+)?\s*(%|[KMGT]iB|[KMGT]B|B)\s*$",
+            "examples": ["50%", "200GiB"],
+        }
+    ),
+]
+"""Bytes, or a share of the file system as a float up to 1; written ``200GiB`` or ``50%``."""
+
+
+class JournalSettings(Options):
+    """The log of everything that was received, from which durable sinks, replays and forensics read."""
+
+    keep: Duration = option("7 days", doc="How long a day is kept after its end.", reload="live", gt=0)
+    max_size: SizeOrShare = option(
+        "50%", doc="Most that all days take together: a size, or a share of the file system.", reload="live"
+    )
+    min_free: Size = option(
+        "5GiB", doc="What the file system keeps free for others; old days go to keep it so.", reload="live"
+    )
+    sync: Duration = option(
+        "200ms", doc="Between two flushes to the disk: what a power cut may cost.", reload="daemon", ge=0.01
+    )
+    segment_size: Size = option(
+        "1GiB", doc="Size at which a new file is begun.", reload="daemon", ge=2**20, le=2**34
+    )
+    buffer: Size = option(
+        "64MiB", doc="Most that waits for a slow disk; beyond it the journal has a gap.", reload="daemon", ge=2**20
+    )
+
+
 class LogSettings(Options):
     """The daemon's log."""
 
@@ -221,5 +281,8 @@ class Settings(Options):
     extensions: tuple[str, ...] = option((), doc="Plugins that only observe.", reload="daemon")
     state: StateSettings = option(StateSettings(), doc="What outlives a restart.", reload="daemon")
     calendar: CalendarSettings = option(CalendarSettings(), doc="When the markets trade.", reload="live")
+    journal: JournalSettings | None = option(
+        JournalSettings(), doc="The journal; `off` does without.", reload="daemon"
+    )
     log: LogSettings = option(LogSettings(), doc="The daemon's log.", reload="live")
     limits: LimitSettings = option(LimitSettings(), doc="How long the daemon waits for what.", reload="live")

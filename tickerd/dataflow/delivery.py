@@ -1,7 +1,7 @@
 """Feeding a pushing sink from its subscription: batches, retries with back-off, and what was refused."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,7 +107,7 @@ class NoCommit:
         await trio.lowlevel.checkpoint()
 
 
-Refused = Callable[[Sequence[Reject]], None]
+Refused = Callable[[Batch, Sequence[Reject]], Awaitable[None]]
 
 
 async def deliver(
@@ -150,7 +150,7 @@ async def deliver(
         meter.last_write_ns = clock.now_ns()
         if rejects:
             meter.rejected += len(rejects)
-            refused(rejects)
+            await refused(parcel, rejects)
 
 
 async def _next(feed: Feed, batch: BatchPolicy, commit: Commit) -> Batch | None:

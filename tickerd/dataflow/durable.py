@@ -29,9 +29,9 @@ class DurableFeed:
         hub: Hub,
         name: str,
         buffer: int,
-        filter: Filter,
+        filter: Filter,  # noqa: A002
         after: Position,
-        open_cursor: OpenCursor,  # noqa: A002
+        open_cursor: OpenCursor,
     ) -> None:
         self._hub = hub
         self._name = name

@@ -42,14 +42,18 @@ class Hub:
         """Of the last tick or record that was published."""
         return Position(self.epoch, self._seq)
 
-    def publish(self, batch: Batch, source: str, namespace: Namespace) -> None:
-        """Stamp the batch, remember its ticks as the newest, and offer it to every subscription."""
+    def publish(self, batch: Batch, source: str, namespace: Namespace | None = None) -> None:
+        """Stamp the batch, remember its ticks as the newest, and offer it to every subscription.
+
+        Only a batch without ticks may come without the namespace of its instruments.
+        """
         count = len(batch)
         if not count:
             return
         first, self._seq = self._seq + 1, self._seq + count
         batch.last = Position(self.epoch, self._seq)
         if batch.origin is not None:
+            assert namespace is not None
             self._stamp_ticks(batch, batch.origin, first, source, namespace)
         self._stamp_records(batch.records, self._seq - len(batch.records), source)
         for totals in (self.totals, self.by_source.setdefault(source, Totals())):
@@ -63,6 +67,10 @@ class Hub:
             self.record(batch)
         for subscription in self._subscriptions:
             subscription.offer(batch)
+
+    def publish_records(self, *records: AnyRecord) -> None:
+        """Publish records of our own, which name their source themselves."""
+        self.publish(Batch.control(*records), records[0].source or "")
 
     def subscribe(
         self,

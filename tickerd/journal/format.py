@@ -4,10 +4,10 @@ Pure: nothing here touches a file. A segment decodes by itself for ever: names, 
 stand in it before the first record that needs them.
 """
 
-import zlib
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
+from zlib import crc32
 
 MAGIC = b"tickerd journal 1\n"
 """First bytes of every segment; the number grows when older readers could no longer read it."""
@@ -15,8 +15,9 @@ MAGIC = b"tickerd journal 1\n"
 MARK = b"\xa7TKr"
 """First bytes of every record, looked for again after damage."""
 
-_HEAD = Struct(">4sIB3xI")
-HEAD_SIZE = _HEAD.size
+_HEAD = Struct(">4sIB3x")
+_CRC = Struct(">I")
+HEAD_SIZE = _HEAD.size + _CRC.size
 MAX_PAYLOAD = 2**26
 """Bytes. A record longer than this is damage, not data."""
 
@@ -59,15 +60,26 @@ class Damage(NamedTuple):
     """``torn`` at the end of the data, else ``crc`` or ``mark``."""
 
 
-def _crc(kind: int, payload: bytes) -> int:
-    return zlib.crc32(payload, kind)
+def read(data: bytes, offset: int, base: int = 0) -> Record | None:
+    """The record at this place, or None when there is no intact one; ``base`` is added to its offset."""
+    start = offset + HEAD_SIZE
+    if start > len(data):
+        return None
+    mark, length, kind = _HEAD.unpack_from(data, offset)
+    if mark != MARK or length > MAX_PAYLOAD or start + length > len(data):
+        return None
+    payload = data[start : start + length]
+    (crc,) = _CRC.unpack_from(data, start - _CRC.size)
+    if crc32(payload, crc32(data[offset : start - _CRC.size])) != crc:
+        return None
+    return Record(base + offset, kind, payload)
 
 
 def wanted(data: bytes, offset: int) -> int:
     """How many bytes from this place on `read` has to see to decide; at least a head."""
     if offset + HEAD_SIZE > len(data):
         return HEAD_SIZE
-    mark, length, _, _ = _HEAD.unpack_from(data, offset)
+    mark, length, _ = _HEAD.unpack_from(data, offset)
     return HEAD_SIZE + length if mark == MARK and length <= MAX_PAYLOAD else HEAD_SIZE
 
 
@@ -84,19 +96,8 @@ def record(kind: int, payload: bytes) -> tuple[bytes, bytes]:
     """
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"a journal record holds at most {MAX_PAYLOAD} bytes, not {len(payload)}")
-    return _HEAD.pack(MARK, len(payload), kind, _crc(kind, payload)), payload
-
-
-def read(data: bytes, offset: int, base: int = 0) -> Record | None:
-    """The record at this place, or None when there is no intact one; ``base`` is added to its offset."""
-    start = offset + HEAD_SIZE
-    if start > len(data):
-        return None
-    mark, length, kind, crc = _HEAD.unpack_from(data, offset)
-    if mark != MARK or length > MAX_PAYLOAD or start + length > len(data):
-        return None
-    payload = data[start : start + length]
-    return Record(base + offset, kind, payload) if _crc(kind, payload) == crc else None
+    head = _HEAD.pack(MARK, len(payload), kind)
+    return head + _CRC.pack(crc32(payload, crc32(head))), payload
 
 
 _EXTENT = Struct(">QIq")

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tickerd.journal.files import Files
+from tickerd.journal.index import IndexWriter
 from tickerd.journal.segment import Encoder, Header, file_name
 from tickerd.plugin import Batch
 
@@ -19,6 +20,7 @@ class OpenSegment:
         self.path = directory / file_name(header)
         self.size = 0
         """Bytes that are in the file and complete."""
+        self._end = 0
         self.dirty = False
         """Something was written since the last sync."""
         self._files = files
@@ -26,17 +28,24 @@ class OpenSegment:
         self._buffers: list[bytes] = []
         self._synced_at = time.monotonic()
         self._file = files.open_append(self.path)
-        self._buffers += self._encoder.begin()
+        self._index = IndexWriter(self.path, header, files)
+        self._append(self._encoder.begin())
 
     def add(self, batch: Batch) -> None:
         """Encode a batch; `flush` writes it."""
-        self._buffers += self._encoder.batch(batch)
+        self._append(self._encoder.batch(batch))
+
+    def _append(self, buffers: list[bytes]) -> None:
+        self._index.add(self._end, buffers)
+        self._buffers += buffers
+        self._end += sum(map(len, buffers))
 
     def flush(self) -> None:
         """Write what was added."""
         buffers, self._buffers = self._buffers, []
         for start in range(0, len(buffers), MAX_BUFFERS):
             self.size += self._files.writev(self._file, buffers[start : start + MAX_BUFFERS])
+        self._index.flush()
         self.dirty = self.dirty or bool(buffers)
 
     def sync_if_due(self, every_s: float) -> None:
@@ -56,6 +65,7 @@ class OpenSegment:
             if self.dirty:
                 self.sync()
         finally:
+            self._index.close(self.size)
             self._files.close(self._file)
 
     def abandon(self) -> None:
@@ -68,5 +78,6 @@ class OpenSegment:
                 self._files.truncate(self._file, self.size)
             else:
                 self._files.remove(self.path)
+        self._index.close(self.size)
         with suppress(OSError):
             self._files.close(self._file)

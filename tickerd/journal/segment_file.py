@@ -6,8 +6,16 @@ from typing import Self
 
 from tickerd.journal.blocks import BlockReader, find_blocks, read_table
 from tickerd.journal.files import Files
+from tickerd.journal.format import MAGIC, Kind
 from tickerd.journal.index import Index, load
+from tickerd.journal.scan import record_at
 from tickerd.journal.segment import COMPRESSED, Header, Name, parse_name
+
+_FAMILY = MAGIC.rstrip(b"0123456789\n")
+
+
+class OtherVersion(ValueError):
+    """A segment that another version of tickerd wrote, in a format that this one does not read."""
 
 
 class SegmentFile:
@@ -47,6 +55,24 @@ class SegmentFile:
     def read_at(self, size: int, offset: int) -> bytes:
         """At most so many bytes of the uncompressed segment from there; fewer only at its end."""
         return self._raw(size, offset) if self._blocks is None else self._blocks.read_at(size, offset)
+
+    def start(self) -> int:
+        """Where the first record stands.
+
+        Raises:
+            OtherVersion: it is in a format that is not read here.
+        """
+        begin = self.read_at(len(MAGIC), 0)
+        if MAGIC.startswith(begin):  # all of it, or it is just being written
+            return len(MAGIC)
+        first = record_at(self.read_at, len(MAGIC))
+        if first is not None and first.kind == Kind.HEADER:  # ours, with a damaged magic
+            return len(MAGIC)
+        if begin.startswith(_FAMILY) and begin[len(_FAMILY) :].strip().isdigit():
+            raise OtherVersion(
+                f"{self.path}: another version of tickerd wrote it, as {begin.decode().strip()!r}"
+            )
+        return 0
 
     def index(self) -> Index | None:
         """Its index, if there is one that agrees with it."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tickerd.journal.files import Files
-from tickerd.journal.format import MAGIC, Damage, Kind, Record, extent
+from tickerd.journal.format import Damage, Record, extent
 from tickerd.journal.index import Point
 from tickerd.journal.scan import Scanner, record_at
 from tickerd.journal.segment import Decoder
@@ -18,11 +18,6 @@ from tickerd.plugin import Batch, Codec, Position
 
 NOWHERE = Position(0, 0)
 """Before everything."""
-_FAMILY = MAGIC.rstrip(b"0123456789\n")
-
-
-class OtherVersion(ValueError):
-    """A segment that another version of tickerd wrote, in a format that this one does not read."""
 
 
 class Damaged(NamedTuple):
@@ -79,7 +74,7 @@ class SegmentReader:
     ) -> None:
         self.file = SegmentFile(path, files)
         try:
-            start = _start(self.file)
+            start = self.file.start()
             self.finished = False
             """Something beyond ``span.until`` was met."""
             self.limit: int | None = None
@@ -113,7 +108,7 @@ class SegmentReader:
             if self.finished:
                 return
             if self._pending is not None:
-                yield self._pending._replace(before=_first(batch))
+                yield self._pending._replace(before=first_position(batch))
                 self._pending = None
             self._last = batch.last
             wanted = self._wanted(batch)
@@ -172,7 +167,7 @@ class SegmentReader:
             moment = batch.origin.ts_recv if batch.origin else max(one.ts_recv for one in batch.records)
             if not span.timely(moment or self._moment):
                 return None
-        first = _first(batch)
+        first = first_position(batch)
         if first > span.after and (span.until is None or batch.last <= span.until):
             return batch
         start = span.after.seq + 1 - first.seq if first <= span.after else 0
@@ -215,19 +210,6 @@ class SegmentReader:
         self._scanner = Scanner(self._read_at, point.offset)
 
 
-def _first(batch: Batch) -> Position:
+def first_position(batch: Batch) -> Position:
+    """Of the first tick or record of a batch that was read here."""
     return Position(batch.last.epoch, batch.origin.seq if batch.origin is not None else batch.records[0].seq)
-
-
-def _start(file: SegmentFile) -> int:
-    """Where the first record stands."""
-    begin = file.read_at(len(MAGIC), 0)
-    if MAGIC.startswith(begin):  # all of it, or it is just being written
-        return len(MAGIC)
-    first = record_at(file.read_at, len(MAGIC))
-    ours = first is not None and first.kind == Kind.HEADER
-    if not ours and begin.startswith(_FAMILY) and begin[len(_FAMILY) :].strip().isdigit():
-        raise OtherVersion(
-            f"{file.path}: written by another version of tickerd, as {begin.decode().strip()!r}"
-        )
-    return len(MAGIC) if ours else 0

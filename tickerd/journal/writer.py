@@ -19,7 +19,6 @@ GROUP_S = 0.01
 """Batches that come within so many seconds of a write are written together."""
 RETRY_S = 1.0
 """Between two tries on a disk that refuses."""
-MAX_IOV = 512
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Lost:
     after: Position
     first_ns: int
     last_ns: int
+    overflow: bool = False
+    """The disk was too slow, rather than refusing."""
     count: int = 0
 
 
@@ -91,12 +92,18 @@ class Journal:
 
     # -- on the loop -----------------------------------------------------------------------------------
 
+    @property
+    def open_path(self) -> Path | None:
+        """The segment that is being written."""
+        segment = self._segment
+        return None if segment is None else segment.path
+
     def append(self, batch: Batch) -> None:
         """Take a batch that the hub has stamped."""
         size = batch.nbytes
         with self._wake:
             if self.queued_bytes + size > self.options.buffer:
-                self._lose([batch], "the disk is slower than the feed")
+                self._lose([batch], "the disk is slower than the feed", overflow=True)
             else:
                 self._queue.append(batch)
                 self.queued_bytes += size
@@ -227,13 +234,13 @@ class Journal:
         with self._wake:
             self._lose(group, reason)
 
-    def _lose(self, batches: list[Batch], reason: str) -> None:
+    def _lose(self, batches: list[Batch], reason: str, *, overflow: bool = False) -> None:
         """Needs the lock."""
         for batch in batches:
             when = batch.origin.ts_recv if batch.origin is not None else self._now_ns
             if self._lost is None:
                 before = Position(batch.last.epoch, batch.last.seq - len(batch))
-                self._lost = Lost(reason, before, when, when)
+                self._lost = Lost(reason, before, when, when, overflow)
             self._lost.count += len(batch)
             self._lost.last_ns = when
             self.lost_total += len(batch)

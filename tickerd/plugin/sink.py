@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
@@ -68,7 +69,8 @@ class Sink(ABC):
     3. ``write(batch)``, never twice at the same time, until the unit stops. Buffers, retries, batching and
        back-off belong to the host: ``write`` takes one batch, and either takes all of it (returning the
        records it refused for good) or raises `Retry` having taken none of it.
-    4. On leaving, it flushes and closes what it opened, even after a half-failed start, within the stop
+    4. With durable delivery, ``restore`` comes before the first write, and ``commit`` between writes.
+    5. On leaving, it flushes and closes what it opened, even after a half-failed start, within the stop
        deadline (5 s).
     """
 
@@ -94,6 +96,35 @@ class Sink(ABC):
     @abstractmethod
     async def write(self, batch: Batch) -> Sequence[Reject]:
         """Take one batch; see the class."""
+
+    async def commit(self) -> bytes:
+        """With durable delivery: make everything taken so far safe, and return what `restore` needs.
+
+        Called between writes, about once a second while there is something to commit. What is returned (64 KiB
+        are plenty, 16 MiB the limit) is stored with the position in one step. After a crash the next instance
+        is restored to the last commit and given everything that came after it again.
+        """
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async def restore(self, position: Position, kept: bytes) -> None:
+        """With durable delivery: called once, after opening and before the first write.
+
+        Args:
+            position: of the last commit; what follows will be offered again.
+            kept: what that commit returned; empty when there never was one.
+        """
+        await trio.lowlevel.checkpoint()
+
+    @classmethod
+    def relocated(cls, options: Any, directory: Path) -> Any:
+        """The same options, writing below another directory instead: what a replay runs with.
+
+        None, the default, says that this sink does not write into a directory; a replay then runs it only when
+        it is named.
+        """
+        del options, directory
+        return None
 
     def resume_from(self) -> Position | None:
         """The last position this sink holds safely, when its target knows better than the host's cursor."""

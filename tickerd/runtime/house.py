@@ -7,7 +7,8 @@ from tickerd.dataflow.hub import Hub
 from tickerd.instruments import InstrumentTable
 from tickerd.plugin import Clock
 from tickerd.runtime.listeners import Listeners
-from tickerd.state import StateDirectory
+from tickerd.runtime.recorder import Recorder
+from tickerd.state import Database, StateDirectory
 
 
 @dataclass(frozen=True)
@@ -19,5 +20,8 @@ class House:
     clock: Clock
     state: StateDirectory
     listeners: Listeners
+    db: Database | None = None
+    recorder: Recorder | None = None
+    """None: the journal is off, and all delivery is live."""
     hide: Callable[[str], None] = lambda _: None
     """Keeps a secret out of the log."""

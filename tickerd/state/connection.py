@@ -19,7 +19,11 @@ Begin = Literal["read", "fast", "sync"]
 
 
 def connect(path: Path, mode: Literal["ro", "rw", "rwc"], *, immutable: bool = False) -> Connection:
-    """Open the file; it must exist, but for ``rwc``. Transactions are ours to begin: see `transaction`."""
+    """Open the file; it must exist, but for ``rwc``. Transactions are ours to begin: see `transaction`.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or what it begins with is no database.
+    """
     uri = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
     try:

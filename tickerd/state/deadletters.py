@@ -123,6 +123,19 @@ def get(connection: Connection, sink: str, number: int) -> KeptLetter | None:
     return None if row is None else _letter(row)
 
 
+def count(connection: Connection, sink: str, ranges: Ranges | None = None) -> int:
+    """How many of these letters there are."""
+    query = "SELECT count(*) FROM dead_letters WHERE sink = ? AND id BETWEEN ? AND ?"
+    return sum(connection.execute(query, (sink, *ends)).fetchone()[0] for ends in _or_all(ranges))
+
+
+def newest(connection: Connection, sink: str) -> int:
+    """The id of the sink's last letter, or 0: "all" as of now is everything up to it."""
+    query = "SELECT coalesce(max(id), 0) FROM dead_letters WHERE sink = ?"
+    (number,) = connection.execute(query, (sink,)).fetchone()
+    return int(number)
+
+
 def drop(connection: Connection, sink: str, ranges: Ranges | None = None) -> int:
     """Delete these letters of the sink, or all; how many there were."""
     query = "DELETE FROM dead_letters WHERE sink = ? AND id BETWEEN ? AND ?"

@@ -1,6 +1,8 @@
 """What can be wrong with the state file, told so that somebody can mend it."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -41,11 +43,20 @@ _UNREADABLE = frozenset(
 """The disk cannot give back what was written: for us the same as damage."""
 
 
-def classify(error: Exception, path: Path) -> StateError | None:
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Raise what SQLite finds wrong with the file as a `StateError`, and what is wrong with a statement as it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if problem := classify(error, path):
+            raise problem from error
+        raise
+
+
+def classify(error: sqlite3.Error, path: Path) -> StateError | None:
     """The error as one of the file's, or None when it is the caller's own (a wrong statement, a constraint)."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if not isinstance(error, sqlite3.Error) or code is None:
-        return None
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)  # the module's own errors have none
     if code in _UNREADABLE:
         return StateError(path, "damaged", f"cannot be read ({error.sqlite_errorname})")
     if code & 0xFF == sqlite3.SQLITE_IOERR:

@@ -40,7 +40,8 @@ def examine(connection: Connection, path: Path) -> None:
         )
     found = [text for (text,) in connection.execute(f"PRAGMA quick_check({_FOUND:d})")]
     if found != ["ok"]:
-        raise StateError(path, "damaged", f"is damaged: {'; '.join(found)[:500]}")
+        words = " ".join(" ".join(found).split())
+        raise StateError(path, "damaged", f"is damaged: {words[:500]}")
 
 
 def move_aside(path: Path) -> Path:

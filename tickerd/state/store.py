@@ -13,7 +13,7 @@ import structlog
 
 from tickerd.state import schema
 from tickerd.state.connection import APPLICATION_ID, Begin, connect, transaction
-from tickerd.state.errors import StateError, classify
+from tickerd.state.errors import StateError, told
 from tickerd.state.soundness import examine, move_aside
 
 MODE = 0o640
@@ -58,7 +58,7 @@ class Store:
 
     def _call(self, how: Begin, work: Callable[[Connection], T]) -> T:
         connection = self._there()
-        with transaction(connection, how):
+        with told(self.path), transaction(connection, how):
             return work(connection)
 
     def _sync(self) -> None:
@@ -71,18 +71,10 @@ class Store:
     def _guard(self, work: Callable[[], T]) -> T:
         try:
             return work()
-        except (sqlite3.Error, StateError) as error:
-            problem = self._classified(error)
-            if problem is None:
-                raise
-            if problem.problem == "damaged" and self._connection is not None:
+        except StateError as error:
+            if error.problem == "damaged":
                 self.close()  # examined at the next call, which moves it aside if it is so
-            if problem is error:
-                raise
-            raise problem from error
-
-    def _classified(self, error: Exception) -> StateError | None:
-        return error if isinstance(error, StateError) else classify(error, self.path)
+            raise
 
     def _there(self) -> Connection:
         """The connection, to the file that is now under our path."""
@@ -98,35 +90,36 @@ class Store:
                 raise StateError(self.path, "replaced", text)
         try:
             return self._open()
-        except (sqlite3.Error, StateError) as error:
-            problem = self._classified(error)
-            if problem is None or problem.problem != "damaged" or len(self.moved_aside) >= MOST_MOVED:
+        except StateError as error:
+            if error.problem != "damaged" or len(self.moved_aside) >= MOST_MOVED:
                 raise
-            self._move_aside(problem)
-            return self._open()
+            self._move_aside(error)
+        return self._open()
 
     def _open(self) -> Connection:
         if not self.path.exists():
             self._prepare(_mark).rename(self.path)
         _close_to_others(self.path)
-        connection = connect(self.path, "rw")
-        try:
-            examine(connection, self.path)
-            (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            if journal != "wal":
-                self._log.warning(
-                    "the file system of the state file has no shared memory, so readers wait for writers",
-                    file=str(self.path),
-                )
-            if steps := schema.migrate(connection):
-                self._log.info("state file brought up to date", file=str(self.path), steps=steps)
-        except BaseException:
-            connection.close()
-            raise
+        with told(self.path):
+            connection = connect(self.path, "rw")
+            try:
+                examine(connection, self.path)
+                self._bring_up_to_date(connection)
+            except BaseException:
+                connection.close()
+                raise
         found = self.path.stat()
         self._connection, self._inode = connection, (found.st_dev, found.st_ino)
         _fsync(self.path.parent)
         return connection
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            text = "the file system of the state file has no shared memory, so readers wait for writers"
+            self._log.warning(text, file=str(self.path))
+        if steps := schema.migrate(connection):
+            self._log.info("state file brought up to date", file=str(self.path), steps=steps)
 
     def _prepare(self, fill: Callable[[Connection], object]) -> Path:
         """A whole file beside our place; a rename puts it there, so that there is never half of one."""
@@ -134,7 +127,7 @@ class Store:
         fresh = self.path.with_name(f"{self.path.name}.new")
         fresh.unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, MODE))
-        with closing(connect(fresh, "rw")) as connection:
+        with told(self.path), closing(connect(fresh, "rw")) as connection:
             fill(connection)
             schema.migrate(connection)
         _fsync(fresh)

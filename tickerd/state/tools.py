@@ -8,7 +8,7 @@ from sqlite3 import Connection
 
 from tickerd.state import schema
 from tickerd.state.connection import APPLICATION_ID, FILE, connect, transaction
-from tickerd.state.errors import StateError, classify
+from tickerd.state.errors import StateError, told
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def reading(directory: Path) -> Iterator[Connection]:
         StateError: there is none, or it cannot be read.
     """
     path = _present(directory)
-    with _told(path), closing(_reader(path)) as connection:
+    with told(path), closing(_reader(path)) as connection:
         _same_version(connection, path)
         with transaction(connection, "read"):
             yield connection
@@ -33,7 +33,7 @@ def writing(directory: Path) -> Iterator[Connection]:
         StateError: there is none, it cannot be written, or it stayed locked.
     """
     path = _present(directory)
-    with _told(path), closing(connect(path, "rw")) as connection:
+    with told(path), closing(connect(path, "rw")) as connection:
         _same_version(connection, path)
         with transaction(connection, "sync"):
             yield connection
@@ -46,28 +46,15 @@ def _present(directory: Path) -> Path:
     return path
 
 
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        if problem := classify(error, path):
-            raise problem from error
-        raise
-
-
 def _reader(path: Path) -> Connection:
-    connection = connect(path, "ro")
     try:
-        schema.version(connection)
+        return connect(path, "ro")
     except sqlite3.OperationalError:
-        connection.close()
         # A reader needs the files beside, or the right to make them. Without a log nobody writes: read it as it is.
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size:
             raise
         return connect(path, "ro", immutable=True)
-    return connection
 
 
 def _same_version(connection: Connection, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One thread that runs functions for a trio program, one after the other, in the order in which they came."""
+"""One thread that runs functions for a trio program, one after the other, in the order in which they were queued."""
 
 import threading
 from collections import deque

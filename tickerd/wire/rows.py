@@ -214,7 +214,7 @@ class CsvParser:
 
     def _read_depth(self, cells: Sequence[str]) -> Depth | None:
         buy, sell = _read_levels(cells, self._buy), _read_levels(cells, self._sell)
-        return Depth(buy, sell) if buy or sell else None
+        return Depth(tuple(buy), tuple(sell)) if buy or sell else None
 
 
 def _read_levels(cells: Sequence[str], places: Iterable[tuple[int, int, int]]) -> list[Level]:

@@ -187,9 +187,7 @@ class FileSink(Sink):
 
 
 def _json(ticks: Sequence[Tick]) -> bytes:
-    lines = [tick.json for tick in ticks]
-    lines.append(b"")
-    return b"\n".join(lines)
+    return Batch(ticks=ticks).lines()
 
 
 def _csv(ticks: Sequence[Tick]) -> bytes:

@@ -1,0 +1,184 @@
+"""The journal in the daemon: made good at start, written, swept and compressed, and read by durable sinks."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import structlog
+import trio
+
+from tickerd.config.settings import JournalSettings
+from tickerd.dataflow.durable import OpenCursor
+from tickerd.dataflow.hub import Hub
+from tickerd.journal.catalog import segments
+from tickerd.journal.compress import compress
+from tickerd.journal.cursor import MAX_READERS, Cursor
+from tickerd.journal.files import Files
+from tickerd.journal.reader import JournalReader
+from tickerd.journal.recovery import Recovered, recover
+from tickerd.journal.retention import Rules, Swept, sweep
+from tickerd.journal.segment import SUFFIX
+from tickerd.journal.segment_reader import Span
+from tickerd.journal.writer import Journal, JournalOptions, Lost
+from tickerd.plugin import Batch, Clock, Codec, Gap, Position
+from tickerd.state import Database, StateError, cursors
+
+SWEEP_S = 60.0
+"""Between two looks at what has to go and what can be compressed."""
+SOURCE = "journal"
+"""What gap records of the journal name as their source."""
+
+
+class Recorder:
+    """Owns the live journal of a daemon.
+
+    Args:
+        settings: the ``journal`` section.
+        directory: of the segments.
+        hub: whose batches are recorded; its epoch is that of the segments.
+        db: where the cursors of durable sinks are.
+        codecs: by id, for reading.
+    """
+
+    def __init__(
+        self,
+        settings: JournalSettings,
+        directory: Path,
+        hub: Hub,
+        clock: Clock,
+        db: Database,
+        codecs: Mapping[str, Codec],
+        files: Files | None = None,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._hub = hub
+        self._clock = clock
+        self._db = db
+        self._codecs = codecs
+        self._files = files or Files()
+        self._readers = trio.CapacityLimiter(MAX_READERS)
+        self._log = structlog.get_logger().bind(unit=SOURCE)
+        options = JournalOptions(settings.sync, settings.segment_size, settings.buffer)
+        self.journal = Journal(directory, hub.epoch, clock, options, self._tell_lost, self._files)
+        self.recovered = Recovered()
+        self.swept = Swept()
+        """What the last sweep did."""
+
+    async def open(self) -> None:
+        """Make the directory good and begin to take batches; they are written once `run` runs.
+
+        A directory that cannot be used is an alarm and no reason not to start: the journal keeps trying.
+        """
+        try:
+            self.recovered = await trio.to_thread.run_sync(recover, self._directory, self._files)
+        except OSError as error:
+            self._log.error("journal cannot be looked at", reason=error.strerror or str(error))
+        for problem in self.recovered.problems:
+            self._log.warning(
+                "journal mended",
+                what=problem.what,
+                file=problem.path.name,
+                bytes=problem.size,
+                detail=problem.detail,
+            )
+        self._hub.record = self.journal.append
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write, sweep and compress until cancelled; what was appended by then is written and synced."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.journal.run)
+            task_status.started()
+            while True:
+                await self._sweep()
+                await self._compress()
+                await trio.sleep(SWEEP_S)
+
+    def open_cursor(self, after: Position) -> Cursor:
+        """A cursor of a durable sink; see `tickerd.dataflow.durable.OpenCursor`."""
+        return Cursor(self.journal, self._read_from, after, self._readers)
+
+    def last_on_disk(self, position: Position) -> Position:
+        """The position itself, or the journal's end in that epoch where it is beyond it."""
+        if position.epoch == self._hub.epoch:
+            return position
+        end = self.recovered.ends.get(position.epoch)
+        return position if end is None else min(position, end)
+
+    def _read_from(self, after: Position) -> Iterator[Batch]:
+        reader = JournalReader(self._directory, self._codecs, Span(after), self._files)
+        try:
+            for item in reader.items():
+                if isinstance(item, Batch):
+                    yield item
+                else:
+                    self._log.warning(
+                        "journal damaged here", file=item.path.name, bytes=item.size, reason=item.reason
+                    )
+        finally:
+            reader.close()
+
+    async def _sweep(self) -> None:
+        try:
+            held = {cursor.unit: cursor.position for cursor in await self._db.read(cursors.every)}
+            look = partial(
+                sweep,
+                self._directory,
+                self._rules(),
+                self._clock.now_ns(),
+                self.journal.open_path,
+                held,
+                self._files,
+            )
+            self.swept = await trio.to_thread.run_sync(look)
+        except (OSError, StateError) as error:
+            self._log.error("journal cannot be swept", reason=str(error))
+            return
+        for removal in self.swept.removed:
+            self._log.info("journal segment removed", file=removal.segment.path.name, why=removal.why)
+        for path, reason in self.swept.failed:
+            self._log.error("journal segment cannot be removed", file=path.name, reason=reason)
+        for lost in self.swept.overtaken:
+            self._log.error("retention overtook a durable sink", sink=lost.sink, lost=lost.lost)
+            gap = Gap(
+                source=lost.sink, reason="retention", after=(lost.after.epoch, lost.after.seq), lost=lost.lost
+            )
+            gap.ts_recv = self._clock.now_ns()
+            self._hub.publish_records(gap)
+        if self.swept.short > 0:
+            self._log.error(
+                "journal is over its limits and nothing more may be removed", bytes=self.swept.short
+            )
+
+    def _rules(self) -> Rules:
+        settings = self._settings
+        share = settings.max_size if isinstance(settings.max_size, float) else None
+        size = None if share is not None else int(settings.max_size)
+        return Rules(round(settings.keep * 1e9), size, share, settings.min_free)
+
+    async def _compress(self) -> None:
+        """What is closed; in a thread, one after the other."""
+        try:
+            found = await trio.to_thread.run_sync(segments, self._directory, self._files)
+            for segment in found:
+                path = segment.path
+                if path != self.journal.open_path and path.name.endswith(SUFFIX):
+                    await trio.to_thread.run_sync(compress, path, self._files)
+        except OSError as error:
+            self._log.error("journal cannot be compressed", reason=error.strerror or str(error))
+
+    def _tell_lost(self, lost: Lost) -> None:
+        self._log.error("journal has a gap", reason=lost.reason, lost=lost.count)
+        gap = Gap(
+            source=SOURCE,
+            ts_recv=lost.last_ns,
+            reason="journal_" + ("slow" if lost.overflow else "failed"),
+            since_ns=lost.first_ns,
+            until_ns=lost.last_ns,
+            after=(lost.after.epoch, lost.after.seq),
+            lost=lost.count,
+        )
+        self._hub.publish_records(gap)
+
+
+__all__ = ["OpenCursor", "Recorder"]
