@@ -88,18 +88,28 @@ class DaemonProcess:
         (info / "entry_points.txt").write_text("[tickerd]\nbad = tickerd_bad\n")
         (directory / "tickerd.yaml").write_text(textwrap.dedent(yaml))
         self.log_file = directory / "log"
-        with self.log_file.open("w") as out:
+        self.command = [sys.executable, "-m", "tickerd", "run", "-c", "tickerd.yaml", *arguments]
+        self.env = {**os.environ, "PYTHONPATH": str(site), **env}
+        self.starts = 0
+        self.start()
+
+    def start(self):
+        """Start it, again after a kill."""
+        self.starts += 1
+        with self.log_file.open("a") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tickerd", "run", "-c", "tickerd.yaml", *arguments],
-                cwd=directory,
-                env={**os.environ, "PYTHONPATH": str(site), **env},
-                stdout=out,
-                stderr=subprocess.STDOUT,
+                self.command, cwd=self.directory, env=self.env, stdout=out, stderr=subprocess.STDOUT
             )
+
+    def wait_for_ready_again(self, seconds=20):
+        end = time.monotonic() + seconds
+        while sum(line["event"] == "ready" for line in self.log()) < self.starts:
+            assert time.monotonic() < end, self.log_file.read_text()
+            time.sleep(0.02)
 
     def log(self):
         lines = self.log_file.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def wait_for(self, event, seconds=20, **fields):
         """The first log line with this event and these fields."""
@@ -122,6 +132,22 @@ class DaemonProcess:
     def rows(self):
         files = self.directory.glob("ticks/*/*.jsonl")
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def daemon_class():
+    """Ends all daemons that are still running."""
+    started = []
+
+    def make(*arguments, **env):
+        started.append(DaemonProcess(*arguments, **env))
+        return started[-1]
+
+    yield make
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def check(context: click.Context, files: tuple[Path, ...], form: str, show: bool
 def _checked(file: Path, show: bool) -> dict[str, Any]:
     """What is to be said about one file."""
     from tickerd.config import load
+    from tickerd.cli.journal_note import note
     from tickerd.config.dump import dump
     from tickerd.runtime.registry import Registry
 
@@ -62,6 +63,7 @@ def _checked(file: Path, show: bool) -> dict[str, Any]:
     settings = compiled.settings
     report |= {"ok": True, "sources": len(settings.sources), "sinks": len(settings.sinks)}
     report["warnings"] = compiled.warnings
+    report["journal"] = note(settings)
     return report | ({"settings": dump(settings, compiled.secret)} if show else {})
 
 
@@ -71,6 +73,7 @@ def _text(report: dict[str, Any]) -> str:
     if report["ok"]:
         counts = f"{_count(report['sources'], 'source')}, {_count(report['sinks'], 'sink')}"
         lines.append(f"{report['file']}: ok ({counts})")
+        lines.append(report["journal"])
     else:
         lines.append(f"{report['file']}: {_count(len(report['problems']), 'problem')}")
     if "settings" in report:

@@ -23,10 +23,12 @@ Exit codes:
 COMMANDS = {
     "check": "tickerd.cli.check:check",
     "completion": "tickerd.cli.completion:completion",
+    "dlq": "tickerd.cli.dlq:dlq",
     "plan": "tickerd.cli.plan:plan",
     "plugins": "tickerd.cli.plugins:plugins",
     "run": "tickerd.cli.run:run",
     "schema": "tickerd.cli.schema:schema",
+    "verify": "tickerd.cli.verify:verify",
 }
 
 

@@ -1,5 +1,6 @@
 """The segment that is being written: buffered records, one ``writev`` per group, and its sparse index."""
 
+import errno
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,8 +55,14 @@ class OpenSegment:
             self.sync()
 
     def sync(self) -> None:
-        """Bring everything written to the disk."""
+        """Bring everything written to the disk.
+
+        Raises:
+            OSError: the disk refuses, or the file has been removed under us: what is written would be lost.
+        """
         self._files.sync(self._file)
+        if not self.path.exists():
+            raise FileNotFoundError(errno.ENOENT, "the segment was removed while it was written", str(self.path))
         self._synced_at = time.monotonic()
         self.dirty = False
 

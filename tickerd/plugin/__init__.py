@@ -4,6 +4,20 @@ A plugin is a module (or package) named by an entry point in the group ``tickerd
 ``TICKERD_API = 0`` and implements hooks with `hookimpl`. See ``docs/plugins.md`` and ``plugins/example/``.
 """
 
+from tickerd.plugin.auth import (
+    AuthContext,
+    Authenticator,
+    Credential,
+    CredentialOrigin,
+    Ending,
+    Keys,
+    Limits,
+    Listener,
+    Principal,
+    Request,
+    Transport,
+    Validity,
+)
 from tickerd.plugin.clock import Clock
 from tickerd.plugin.errors import Closed, Rejected, Retry
 from tickerd.plugin.events import (
@@ -30,6 +44,7 @@ from tickerd.plugin.events import (
 from tickerd.plugin.hooks import API_VERSION, hookimpl
 from tickerd.plugin.instrument import Instrument
 from tickerd.plugin.options import Duration, Options, Secret, Size, option
+from tickerd.plugin.ratelimit import RATE_CLASSES, Decision, Rate, RateLimiter, RouteClass
 from tickerd.plugin.records import (
     RECORD_KINDS,
     AnyRecord,
@@ -43,6 +58,7 @@ from tickerd.plugin.records import (
     Status,
     record_kind,
 )
+from tickerd.plugin.scopes import ALL_SCOPES, SCOPES, Scope, exceeding, split_scopes
 from tickerd.plugin.sink import (
     Delivery,
     Overflow,
@@ -56,30 +72,42 @@ from tickerd.plugin.sink import (
 from tickerd.plugin.source import MODES, Demand, Instruments, Mode, Source, SourceContext, UnitContext
 
 __all__ = [
+    "ALL_SCOPES",
     "API_VERSION",
     "DUPLICATE",
     "FLAG_NAMES",
     "MODES",
     "OHLC",
     "OUT_OF_ORDER",
+    "RATE_CLASSES",
     "RECORD_KINDS",
+    "SCOPES",
     "SNAPSHOT",
     "SUSPICIOUS",
     "AnyRecord",
+    "AuthContext",
+    "Authenticator",
     "Batch",
     "BulkCodec",
     "Clock",
     "Closed",
     "Codec",
+    "Credential",
+    "CredentialOrigin",
+    "Decision",
     "Delivery",
     "Demand",
     "Depth",
     "Duration",
+    "Ending",
     "Gap",
     "Instrument",
     "InstrumentChange",
     "Instruments",
+    "Keys",
     "Level",
+    "Limits",
+    "Listener",
     "Market",
     "Mode",
     "Notice",
@@ -88,13 +116,19 @@ __all__ = [
     "Origin",
     "Overflow",
     "Position",
+    "Principal",
+    "Rate",
+    "RateLimiter",
     "Record",
     "RecordKind",
     "Reject",
     "Rejected",
+    "Request",
     "Retry",
+    "RouteClass",
     "Row",
     "Run",
+    "Scope",
     "Secret",
     "ServingContext",
     "ServingSink",
@@ -108,9 +142,13 @@ __all__ = [
     "Status",
     "Subscription",
     "Tick",
+    "Transport",
     "UnitContext",
+    "Validity",
+    "exceeding",
     "flag_names",
     "hookimpl",
     "option",
     "record_kind",
+    "split_scopes",
 ]

@@ -579,7 +579,8 @@ class Batch:
         """
         if self._ticks is not None and any(tick._json is not None for tick in self._ticks):
             return b"".join([part for tick in self._ticks for part in (tick.json, b"\n")])
-        return _json.encode_lines(self.rows())
+        # run by run: the rows of a large batch would fill the processor's caches before they are encoded
+        return b"".join([_json.encode_lines(run.rows()) for run in self.runs()])
 
     def __len__(self) -> int:
         """Ticks and records."""

@@ -6,7 +6,9 @@ from typing import Any
 import click
 import pluggy
 
+from tickerd.plugin.auth import Authenticator
 from tickerd.plugin.events import Codec
+from tickerd.plugin.ratelimit import RateLimiter
 from tickerd.plugin.sink import ServingSink, Sink
 from tickerd.plugin.source import Source
 
@@ -32,6 +34,16 @@ def tickerd_sinks() -> type[Sink] | type[ServingSink] | None:
 @hookspec
 def tickerd_codecs() -> Sequence[Codec]:  # type: ignore[empty-body]
     """Codecs for the wire formats that this plugin publishes."""
+
+
+@hookspec
+def tickerd_authenticators() -> type[Authenticator] | None:
+    """The authenticator type of this plugin."""
+
+
+@hookspec
+def tickerd_rate_limiters() -> type[RateLimiter] | None:
+    """The rate limiter type of this plugin."""
 
 
 @hookspec

@@ -8,19 +8,41 @@ from typing import Any, get_args
 import pluggy
 from pydantic import BaseModel
 
+from tickerd.config.access import AUTH_RESERVED, LIMIT_RESERVED
 from tickerd.config.settings import SINK_RESERVED, SOURCE_RESERVED
-from tickerd.plugin import API_VERSION, Delivery, Options, Overflow, ServingSink, Sink, Source, hooks
+from tickerd.plugin import (
+    API_VERSION,
+    Authenticator,
+    Delivery,
+    Options,
+    Overflow,
+    RateLimiter,
+    ServingSink,
+    Sink,
+    Source,
+    hooks,
+)
 from tickerd.plugin.options import ReloadClass
 from tickerd.plugin.source import Replace
 
 HOOKS = tuple(sorted(name for name in vars(hooks) if name.startswith("tickerd_")))
 """Names of all hooks."""
 
-BASES: dict[str, tuple[type, ...]] = {"source": (Source,), "sink": (Sink, ServingSink)}
+BASES: dict[str, tuple[type, ...]] = {
+    "source": (Source,),
+    "sink": (Sink, ServingSink),
+    "authenticator": (Authenticator,),
+    "rate_limiter": (RateLimiter,),
+}
 """Kind → the classes of which a declared type must be a subclass."""
 
-RESERVED: dict[str, Collection[str]] = {"source": SOURCE_RESERVED, "sink": SINK_RESERVED}
-"""Kind → names of options that every unit of that kind has beside its plugin's own."""
+RESERVED: dict[str, Collection[str]] = {
+    "source": SOURCE_RESERVED,
+    "sink": SINK_RESERVED,
+    "authenticator": AUTH_RESERVED,
+    "rate_limiter": LIMIT_RESERVED,
+}
+"""Kind → names of options that every section of that kind has beside its plugin's own."""
 
 _CHOICES = {"replace": get_args(Replace), "overflow": get_args(Overflow), "delivery": get_args(Delivery)}
 
@@ -69,17 +91,22 @@ def _unmarked(module: object) -> Iterator[str]:
             yield f"function {name!r} lacks the decorator @hookimpl and would never be called"
 
 
+def called(kind: str) -> str:
+    """A kind in a sentence, with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
+
+
 def type_faults(kind: str, declared: object) -> Iterator[str]:
-    """What is wrong with a declared source or sink type.
+    """What is wrong with a declared type.
 
     Args:
-        kind: ``source`` or ``sink``.
+        kind: one of `BASES`.
         declared: what the plugin's hook returned.
     """
     bases = BASES[kind]
     if not (inspect.isclass(declared) and issubclass(declared, bases)):
         expected = " or ".join(base.__name__ for base in bases)
-        yield f"its {kind} is {declared!r}, expected a subclass of {expected}"
+        yield f"its {kind.replace('_', ' ')} is {declared!r}, expected a subclass of {expected}"
         return
     name = declared.__name__
     if missing := getattr(declared, "__abstractmethods__", None):

@@ -1,5 +1,6 @@
 """The journal in the daemon: made good at start, written, swept and compressed, and read by durable sinks."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,15 @@ from tickerd.journal.reader import JournalReader
 from tickerd.journal.recovery import Recovered, recover
 from tickerd.journal.retention import Rules, Swept, sweep
 from tickerd.journal.segment import SUFFIX
-from tickerd.journal.segment_reader import Span
+from tickerd.journal.segment_reader import NOWHERE, Span
 from tickerd.journal.writer import Journal, JournalOptions, Lost
-from tickerd.plugin import Batch, Clock, Codec, Gap, Position
+from tickerd.plugin import Batch, Clock, Codec, Gap, Origin, Position
 from tickerd.state import Database, StateError, cursors
 
 SWEEP_S = 60.0
 """Between two looks at what has to go and what can be compressed."""
+LOOK_BACK = 100_000
+"""Positions before the journal's end among which the last tick of each source is looked for."""
 SOURCE = "journal"
 """What gap records of the journal name as their source."""
 
@@ -62,6 +65,9 @@ class Recorder:
         options = JournalOptions(settings.sync, settings.segment_size, settings.buffer)
         self.journal = Journal(directory, hub.epoch, clock, options, self._tell_lost, self._files)
         self.recovered = Recovered()
+        self._before: dict[str, Batch] = {}
+        self._restarted: deque[tuple[Batch, Origin]] = deque()
+        self._came_back = trio.Event()
         self.swept = Swept()
         """What the last sweep did."""
 
@@ -82,12 +88,54 @@ class Recorder:
                 bytes=problem.size,
                 detail=problem.detail,
             )
-        self._hub.record = self.journal.append
+        try:
+            self._before = await trio.to_thread.run_sync(self._last_of_each_source)
+        except OSError as error:
+            self._log.error("end of the journal cannot be read", reason=error.strerror or str(error))
+        self._hub.record = self._record
+
+    def _record(self, batch: Batch) -> None:
+        """Take a batch; with the first one of a source the hole since the last run of the daemon ends."""
+        self.journal.append(batch)
+        if self._before and batch.origin is not None:
+            last = self._before.pop(batch.origin.source or "", None)
+            if last is not None:
+                self._restarted.append((last, batch.origin))
+                self._came_back.set()
+
+    def _last_of_each_source(self) -> dict[str, Batch]:
+        """What each source brought last before this run, as far as the last stretch of the journal tells."""
+        last = self.recovered.last
+        if last == NOWHERE:
+            return {}
+        after = Position(last.epoch, max(0, last.seq - LOOK_BACK))
+        found = (batch for batch in self._read_from(after) if batch.origin is not None)
+        return {batch.origin.source or "": batch for batch in found if batch.origin is not None}
+
+    async def _tell_restarts(self) -> None:
+        """A gap for each source that was there before this run, from its last tick to its first."""
+        while self._before:
+            await self._came_back.wait()
+            self._came_back = trio.Event()
+            while self._restarted:
+                last, first = self._restarted.popleft()
+                assert last.origin is not None
+                gap = Gap(
+                    source=first.source,
+                    connection=first.connection,
+                    ts_recv=first.ts_recv,
+                    reason="restart",
+                    since_ns=last.origin.ts_recv,
+                    until_ns=first.ts_recv,
+                    after=(last.last.epoch, last.last.seq),
+                )
+                self._hub.publish_records(gap)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write, sweep and compress until cancelled; what was appended by then is written and synced."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.journal.run)
+            nursery.start_soon(self._tell_restarts)
             task_status.started()
             while True:
                 await self._sweep()
@@ -124,7 +172,7 @@ class Recorder:
             look = partial(
                 sweep,
                 self._directory,
-                self._rules(),
+                rules(self._settings),
                 self._clock.now_ns(),
                 self.journal.open_path,
                 held,
@@ -149,12 +197,6 @@ class Recorder:
             self._log.error(
                 "journal is over its limits and nothing more may be removed", bytes=self.swept.short
             )
-
-    def _rules(self) -> Rules:
-        settings = self._settings
-        share = settings.max_size if isinstance(settings.max_size, float) else None
-        size = None if share is not None else int(settings.max_size)
-        return Rules(round(settings.keep * 1e9), size, share, settings.min_free)
 
     async def _compress(self) -> None:
         """What is closed; in a thread, one after the other."""
@@ -181,4 +223,11 @@ class Recorder:
         self._hub.publish_records(gap)
 
 
-__all__ = ["OpenCursor", "Recorder"]
+def rules(settings: JournalSettings) -> Rules:
+    """What the section says of how much may stay."""
+    share = settings.max_size if isinstance(settings.max_size, float) else None
+    size = None if share is not None else int(settings.max_size)
+    return Rules(round(settings.keep * 1e9), size, share, settings.min_free)
+
+
+__all__ = ["OpenCursor", "Recorder", "rules"]

@@ -19,14 +19,14 @@ import click
 import pluggy
 
 from tickerd.config.problem import PluginProblem
-from tickerd.plugin import Codec, ServingSink, Sink, Source
+from tickerd.plugin import Authenticator, Codec, RateLimiter, ServingSink, Sink, Source
 from tickerd.plugin.events import PLAIN
 from tickerd.runtime import declared
 
 GROUP = "tickerd"
 """The entry-point group; an entry point's name is what YAML writes after ``use:``."""
 
-KINDS = ("source", "sink")
+KINDS = ("source", "sink", "authenticator", "rate_limiter")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,6 +128,22 @@ class Registry:
         """
         return cast("type[Sink | ServingSink]", self._type("sink", name))
 
+    def authenticator(self, name: str) -> type[Authenticator]:
+        """The authenticator type of the plugin of that name.
+
+        Raises:
+            PluginProblem: there is none that can be used.
+        """
+        return cast("type[Authenticator]", self._type("authenticator", name))
+
+    def rate_limiter(self, name: str) -> type[RateLimiter]:
+        """The rate limiter type of the plugin of that name.
+
+        Raises:
+            PluginProblem: there is none that can be used.
+        """
+        return cast("type[RateLimiter]", self._type("rate_limiter", name))
+
     def extension(self, name: str) -> None:
         """Import a plugin for its observing hooks.
 
@@ -170,8 +186,8 @@ class Registry:
         loaded = self._load(name)
         found = loaded.call(f"tickerd_{kind}s")
         if found is None:
-            has = f", only a {' and a '.join(loaded.kinds())}" if loaded.kinds() else ""
-            raise PluginProblem(f"plugin {name!r} has no {kind}{has}")
+            has = f", only {' and '.join(map(declared.called, loaded.kinds()))}" if loaded.kinds() else ""
+            raise PluginProblem(f"plugin {name!r} has no {kind.replace('_', ' ')}{has}")
         _refuse(repr(name), declared.type_faults(kind, found))
         return found
 

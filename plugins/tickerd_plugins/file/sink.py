@@ -25,6 +25,8 @@ from tickerd_plugins.file.routes import Routes
 
 _T = TypeVar("_T")
 _REPORT_S = 1.0
+_PIECE = 500
+"""Ticks encoded and written at once. What does not fit the processor's cache costs half as much again."""
 _JSON_START = b'{"'
 
 
@@ -123,7 +125,8 @@ class FileSink(Sink):
         rejects: list[Reject] = []
         try:
             for name, some in self._routes.ticks(ticks, now_ns).items() if ticks else ():
-                size += self._append(name, some, rejects)
+                for first in range(0, len(some), _PIECE):
+                    size += self._append(name, some[first : first + _PIECE], rejects)
             for name, items in self._routes.records(records, now_ns).items():
                 size += self._files.append(self._control, name, b"".join(map(json_line, items)))
             self._files.commit()

@@ -1,0 +1,107 @@
+"""Nothing is lost but while the process was down, and nothing is twice: a numbered feed and SIGKILLs."""
+
+import json
+import random
+import time
+
+import pytest
+
+from tickerd_plugins.simulator import read_numbered
+
+YAML = """
+sources:
+  kite:
+    use: kite
+    api_key: demo
+    access_token: demo-token
+    ws_url: {ws}
+    rest_url: {rest}
+    backoff_initial: 50ms
+    subscribe: [{{instruments: {tokens}}}]
+sinks:
+  archive: {{use: file, path: "ticks/{{date}}/{{exchange}}.jsonl"}}
+state: {{dir: state}}
+journal: {{min_free: 1MiB}}
+"""
+
+
+def tokens(simulator_listing, count):
+    """Tokens of tradable instruments."""
+    return [int(line.split(",")[0]) for line in simulator_listing if ",NSE,NSE" in line][:count]
+
+
+def listing(rest):
+    from urllib.request import urlopen
+
+    with urlopen(f"{rest}/instruments") as answer:
+        return answer.read().decode().splitlines()[1:]
+
+
+def check(process, sent, kills):
+    """Compare what was stored with what was sent."""
+    rows = process.rows()
+    ticks = [row for row in rows if "record" not in row]
+    gaps = [row for row in rows if row.get("record") == "gap"]
+    numbers = [row["volume_traded"] for row in ticks if "snapshot" not in row["flags"]]
+    assert len(numbers) == len(set(numbers)), "a number stands twice in the files"
+    stored = set(numbers)
+    everything = sorted(ticks, key=lambda row: (row["epoch"], row["seq"]))
+    ends = {}
+    for row in everything:
+        first, last = ends.get(row["epoch"], (row["ts_recv"], row["ts_recv"]))
+        ends[row["epoch"]] = (min(first, row["ts_recv"]), max(last, row["ts_recv"]))
+    down = [(ends[a][1], ends[b][0]) for a, b in zip(sorted(ends), sorted(ends)[1:], strict=False)]
+    assert len(down) == kills
+    missing = [
+        (frame.ts_ns, number) for frame in sent for number, _ in frame.numbers() if number not in stored
+    ]
+    slack = 1_000_000_000
+    begin, end = min(first for first, _ in ends.values()), max(last for _, last in ends.values())
+    unexplained = [
+        (ts, number)
+        for ts, number in missing
+        if begin <= ts <= end and not any(a - slack <= ts <= b + slack for a, b in down)
+    ]
+    restarts = [gap for gap in gaps if gap["reason"] == "restart"]
+    assert len(restarts) == kills
+    for gap, (stopped, began) in zip(restarts, down, strict=True):
+        assert stopped - slack <= gap["since_ns"] <= gap["until_ns"] <= began + slack
+    snapshots = {row["volume_traded"] for row in ticks if "snapshot" in row["flags"]}
+    unexplained = [(ts, number) for ts, number in unexplained if number not in snapshots]
+    assert not unexplained, f"{len(unexplained)} numbers are missing outside of process-down time"
+    return len(stored), len(missing), gaps
+
+
+def run(daemon_class, directory, at, count, seconds, kills, seed=1):
+    rng = random.Random(seed)
+    yaml = YAML.format(**at, tokens=json.dumps(tokens(listing(at["rest"]), count)))
+    moments = sorted(rng.uniform(2, seconds - 2) for _ in range(kills))
+    process = daemon_class(directory, yaml)
+    process.wait_for("ready")
+    began = time.monotonic()
+    for moment in moments:
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        process.process.kill()
+        process.process.wait()
+        process.start()
+        process.wait_for_ready_again()
+    time.sleep(max(0.0, began + seconds - time.monotonic()))
+    process.signal()
+    assert process.end(30) == 0
+    return process
+
+
+@pytest.mark.full
+def test_ten_kills_at_30000_ticks_a_second_lose_nothing_but_down_time(daemon_class, simulator, tmp_path):
+    log = tmp_path / "numbers"
+    at = simulator("--rate", "30000", "--numbered", str(log))
+    process = run(daemon_class, tmp_path / "d", at, 1000, 30, 10)
+    stored, missing, _ = check(process, list(read_numbered(log)), 10)
+    print(f"stored {stored}, missing while down {missing}")
+
+
+def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path):
+    log = tmp_path / "numbers"
+    at = simulator("--rate", "3000", "--numbered", str(log))
+    process = run(daemon_class, tmp_path / "d", at, 200, 7, 2)
+    check(process, list(read_numbered(log)), 2)
