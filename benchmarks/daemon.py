@@ -101,7 +101,7 @@ def tradable(rest: str, count: int) -> list[int]:
 def counted(rest: str) -> int:
     """Ticks that the simulator has sent."""
     state: dict[str, Any] = json.loads(get(f"{rest}/simulator/state"))
-    return int(state["counters"]["ticks"])
+    return int(state["counters"].get("ticks", 0))
 
 
 @contextmanager

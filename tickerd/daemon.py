@@ -140,6 +140,8 @@ class Daemon:
             return None
         directory = self._state.path / "journal"
         recorder = Recorder(settings, directory, self._hub, self._clock, db, self._codecs)
+        sinks = self._settings.sinks.values()
+        recorder.durable = frozenset(f"sink.{sink.name}" for sink in sinks if sink.delivery == "durable")
         await recorder.open()
         await nursery.start(recorder.run)
         return recorder

@@ -53,7 +53,7 @@ def line(read, full):
                 retry=SimpleNamespace(initial=1.0, cap=4.0),
                 clock=Clock(),
                 retrying=lambda error, wait: self.retries.append((error.reason, wait)),
-                refused=self.refuse,
+                answered=self.refuse,
             )
 
         async def refuse(self, batch, rejects):

@@ -12,6 +12,8 @@ from tickerd.instruments import Namespace
 from tickerd.journal.cursor import Cursor
 from tickerd.plugin import Position, Status
 
+NOWHERE = Position(0, 0)
+
 
 class Shelf:
     """A journal in memory: everything the hub published, readable at once."""
@@ -42,7 +44,7 @@ def line(read, full):
         def publish(self, *tokens):
             self.hub.publish(read(*map(full, tokens)), "kite", self.namespace)
 
-        def feed(self, after=Position(0, 0), buffer=1 << 20, filter=None):  # noqa: A002
+        def feed(self, after=NOWHERE, buffer=1 << 20, filter=None):  # noqa: A002
             limiter = trio.CapacityLimiter(1)
             opener = partial(Cursor, self.shelf, self.shelf.read_from)
             return DurableFeed(

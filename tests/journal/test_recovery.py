@@ -59,7 +59,9 @@ def test_every_truncation_is_recovered_from(lab):
     feed.both()
     directory = lab.directory()
     segment = lab.write(directory, feed.batches)
-    for size in range(1, len(segment.data)):
+    edges = {place + n for start, end, _ in segment.records for place in (start, end) for n in range(-3, 20)}
+    sizes = {*range(1, 60), *range(60, len(segment.data), 11), *edges}
+    for size in sorted(size for size in sizes if size < len(segment.data)):
         segment.path.write_bytes(segment.data[:size])
         index_path(segment.path).unlink(missing_ok=True)
         done = recover(directory, Hasty())

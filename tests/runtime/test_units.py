@@ -26,7 +26,7 @@ from tickerd.runtime.house import House
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.runtime.units import ServingUnit, SinkUnit, SourceUnit, sink_unit
-from tickerd.state import StateDirectory
+from tickerd.state import Database, StateDirectory
 
 
 class NoOptions(Options):
@@ -95,11 +95,18 @@ def sink(kind, **more):
 
 
 @pytest.fixture
+def autojump_clock():
+    """Waits for the threads of the state file before it jumps."""
+    return trio.testing.MockClock(autojump_threshold=0.05)
+
+
+@pytest.fixture
 async def house(tmp_path):
     for kept in (OneTick.contexts, Collect.taken, Serve.seen):
         kept.clear()
     with StateDirectory(tmp_path) as state:
-        yield House(Hub(1), InstrumentTable(), Clock(), state, Listeners())
+        async with Database(tmp_path) as db:
+            yield House(Hub(1), InstrumentTable(), Clock(), state, Listeners(), db)
 
 
 @pytest.fixture

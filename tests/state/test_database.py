@@ -127,14 +127,21 @@ for number in range(200):
 
 async def test_two_processes_that_write_lose_nothing_to_each_other(db):
     def add_one(connection):
-        put(connection, cursors.get(connection, "shared").position.seq + 1, "shared")
+        number = cursors.get(connection, "shared").position.seq
+        put(connection, number + 1, "shared")
 
+    async def other():
+        await trio.run_process([sys.executable, "-c", OTHER, str(db.path.parent)])
+        ended.set()
+
+    ours, ended = 0, trio.Event()
     await db.run(put, 0, "shared")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.run_process, [sys.executable, "-c", OTHER, str(db.path.parent)])
-        for _ in range(200):
+        nursery.start_soon(other)
+        while not ended.is_set():
             await db.run(add_one)
-    assert await seq(db, "shared") == 400
+            ours += 1
+    assert await seq(db, "shared") == 200 + ours
 
 
 async def test_a_lock_that_another_process_keeps_is_told(db, monkeypatch):

@@ -148,7 +148,7 @@ def test_a_database_of_another_program_is_moved_aside_and_not_written(tmp_path):
     with closing(connect(tmp_path / FILE, "rwc")) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     theirs = (tmp_path / FILE).read_bytes()
-    with reopened(tmp_path / FILE) as store:
+    with capture_logs(), reopened(tmp_path / FILE) as store:
         assert store.moved_aside[0].read_bytes() == theirs
 
 
@@ -195,6 +195,21 @@ def test_a_file_that_was_removed_is_written_again_with_all_it_held(tmp_path, wha
         put(store, 7, "sink.c")
     with reopened(tmp_path / "state" / FILE) as store:
         assert [seq(store, f"sink.{name}") for name in "abc"] == [5, 6, 7]
+
+
+def test_the_lost_file_is_closed_before_another_takes_its_place(store, monkeypatch):
+    """Its closing deletes the log under that path, which would be the other's."""
+
+    def rename(path, target):
+        assert store._connection is None
+        return path.replace(target)
+
+    put(store, 5)
+    store.path.unlink()
+    monkeypatch.setattr(Path, "rename", rename)
+    with capture_logs():
+        put(store, 6)
+    assert seq(store) == 6
 
 
 def test_a_file_that_was_replaced_is_not_touched(store, tmp_path):

@@ -92,20 +92,20 @@ async def test_cancelled_while_queued_it_is_never_begun(worker, gate, nursery):
     assert begun == []
 
 
-async def test_once_begun_it_is_waited_for_though_cancelled(worker, gate, nursery):
+async def test_once_begun_it_is_waited_for_though_cancelled(worker, gate):
     results, scope = [], trio.CancelScope()
 
     async def cancelled():
         with scope:
             results.append(await worker.run(gate.hold))
 
-    nursery.start_soon(cancelled)
-    await gate.reached()
-    scope.cancel()
-    await wait_all_tasks_blocked(0.01)
-    assert results == []
-    gate.opened.set()
-    await worker.run(lambda: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancelled)
+        await gate.reached()
+        scope.cancel()
+        await wait_all_tasks_blocked(0.01)
+        assert results == []
+        gate.opened.set()
     assert results == ["whole"]
 
 

@@ -50,8 +50,8 @@ def check(context: click.Context, files: tuple[Path, ...], form: str, show: bool
 
 def _checked(file: Path, show: bool) -> dict[str, Any]:
     """What is to be said about one file."""
-    from tickerd.config import load
     from tickerd.cli.journal_note import note
+    from tickerd.config import load
     from tickerd.config.dump import dump
     from tickerd.runtime.registry import Registry
 

@@ -1,6 +1,6 @@
 """`tickerd verify`: reads the journal from end to end and says what it holds and what is wrong with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ def _chosen(
         return everything, everything, bad
     missing = days - {segment.name.day for segment in everything}
     if missing:
-        raise click.ClickException(f"{home}: no segment of {', '.join(sorted(missing))}")
+        raise click.UsageError(f"{home}: no segment of {', '.join(sorted(missing))}")
     beside, among, _ = _files(paths) if paths else ([], [], [])
     chosen = {s.path: s for s in (*beside, *(s for s in everything if s.name.day in days))}
     return _ordered(chosen.values()), _ordered({s.path: s for s in (*everything, *among)}.values()), []
@@ -92,11 +92,11 @@ def _files(paths: Sequence[Path]) -> tuple[list["Segment"], list["Segment"], lis
     around = {one.path: one for home in {path.parent for path in paths} for one in _listed(home)[0]}
     for path in paths:
         if path not in around:
-            raise click.ClickException(f"{path}: no such file")
+            raise click.UsageError(f"{path}: no such file")
     return _ordered(around[path] for path in paths), _ordered(around.values()), []
 
 
-def _ordered(found: "Iterator[Segment] | Any") -> list["Segment"]:
+def _ordered(found: "Iterable[Segment]") -> list["Segment"]:
     return sorted(found, key=lambda segment: segment.first)
 
 
@@ -107,7 +107,7 @@ def _listed(directory: Path) -> tuple[list["Segment"], list[Path]]:
     try:
         return segments(directory, Files()), quarantined(directory, Files())
     except OSError as error:
-        raise click.ClickException(
+        raise click.UsageError(
             f"{directory}: {error.strerror}; say where the journal is with --dir or -c"
         ) from None
 

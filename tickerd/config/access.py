@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from tickerd.plugin import RATE_CLASSES, Authenticator, Options, Rate, RateLimiter, Scope, option
+from tickerd.plugin import Authenticator, Options, Rate, RateLimiter, Scope, option
 
 LOCAL_AUTHENTICATOR = "unix_peer"
 """The plugin that Unix sockets use besides whatever their ``auth`` lists."""
@@ -85,6 +85,8 @@ Network = Annotated[
 """An IP network, or one address."""
 
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+AuthenticatorType = type[Authenticator]
+RateLimiterType = type[RateLimiter]
 
 
 class AuthOptions(Options):
@@ -97,7 +99,7 @@ class AuthSettings(AuthOptions):
     """One section under ``auth``."""
 
     name: str = option(doc="Key of the section.", reload="live")
-    type: type[Authenticator] = option(doc="The plugin's authenticator type.", reload="live")
+    type: AuthenticatorType = option(doc="The plugin's authenticator type.", reload="live")
     options: SerializeAsAny[Options] = option(doc="The plugin's own options, of its type.", reload="live")
 
 
@@ -115,7 +117,7 @@ class RateLimitSettings(RateLimitOptions):
 
     rate: Rate = option(doc="The rate that is in force.", reload="live")
     name: str = option(doc="Key of the section: the route class.", reload="live")
-    type: type[RateLimiter] = option(doc="The plugin's rate limiter type.", reload="live")
+    type: RateLimiterType = option(doc="The plugin's rate limiter type.", reload="live")
     options: SerializeAsAny[Options] = option(doc="The plugin's own options, of its type.", reload="live")
 
 
@@ -248,8 +250,3 @@ def _unknown(names: Sequence[str], path: tuple[str | int, ...], known: Collectio
         if name not in known:
             have = ", ".join(sorted(known)) or "nothing"
             yield Fault((*path, index), "no such authenticator", f"the section 'auth' has {have}")
-
-
-def unknown_class_hint() -> str:
-    """What the keys under ``rate_limits`` can be."""
-    return f"one of {', '.join(RATE_CLASSES)}"

@@ -107,7 +107,10 @@ class NoCommit:
         await trio.lowlevel.checkpoint()
 
 
-Refused = Callable[[Batch, Sequence[Reject]], Awaitable[None]]
+Answered = Callable[[Batch, Sequence[Reject]], Awaitable[None]]
+"""Called with each batch that was taken, and what of it was refused for good."""
+
+NOWHERE = Position(0, 0)
 
 
 async def deliver(
@@ -120,7 +123,7 @@ async def deliver(
     retry: RetryPolicy,
     clock: Clock,
     retrying: Callable[[Retry, float], None],
-    refused: Refused,
+    answered: Answered,
 ) -> None:
     """Feed the sink until its subscription has ended and is drained.
 
@@ -144,13 +147,13 @@ async def deliver(
             else:
                 feed.discard(parcel, "sink_failed")
             raise
-        commit.written(parcel.last)
+        if parcel.last > NOWHERE:
+            commit.written(parcel.last)
         meter.batches += 1
         meter.written += len(parcel) - len(rejects)
         meter.last_write_ns = clock.now_ns()
-        if rejects:
-            meter.rejected += len(rejects)
-            await refused(parcel, rejects)
+        meter.rejected += len(rejects)
+        await answered(parcel, rejects)
 
 
 async def _next(feed: Feed, batch: BatchPolicy, commit: Commit) -> Batch | None:

@@ -20,7 +20,7 @@ class House:
     clock: Clock
     state: StateDirectory
     listeners: Listeners
-    db: Database | None = None
+    db: Database
     recorder: Recorder | None = None
     """None: the journal is off, and all delivery is live."""
     hide: Callable[[str], None] = lambda _: None

@@ -68,6 +68,8 @@ class Recorder:
         self._before: dict[str, Batch] = {}
         self._restarted: deque[tuple[Batch, Origin]] = deque()
         self._came_back = trio.Event()
+        self.durable: frozenset[str] = frozenset()
+        """Units whose cursors count; those of sinks that are no longer configured hold nothing."""
         self.swept = Swept()
         """What the last sweep did."""
 
@@ -168,7 +170,9 @@ class Recorder:
 
     async def _sweep(self) -> None:
         try:
-            held = {cursor.unit: cursor.position for cursor in await self._db.read(cursors.every)}
+            await self._db.sync()  # a power cut must not put a cursor back behind what is deleted now
+            found = await self._db.read(cursors.every)
+            held = {cursor.unit: cursor.position for cursor in found if cursor.unit in self.durable}
             look = partial(
                 sweep,
                 self._directory,

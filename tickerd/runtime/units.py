@@ -12,6 +12,7 @@ from tickerd.dataflow.delivery import Commit, Feed, Meter, NoCommit, deliver
 from tickerd.dataflow.demand import Demand, Key
 from tickerd.dataflow.durable import DurableFeed
 from tickerd.dataflow.letters import dead_letters
+from tickerd.dataflow.redrive import Redriving
 from tickerd.dataflow.subscription import Filter
 from tickerd.instruments import InstrumentTable
 from tickerd.plugin import (
@@ -105,15 +106,18 @@ class SinkUnit(Unit):
         def retrying(error: Retry, wait: float) -> None:
             context.log.warning("batch not taken, will try again", reason=error.reason, wait_s=round(wait, 3))
 
-        async def refused(batch: Batch, rejects: Sequence[Reject]) -> None:
-            context.log.error("records refused for good", count=len(rejects), first=rejects[0])
-            await self.keep_refused(batch, rejects)
-
         try:
             async with (
                 settings.type(settings.options, context) as sink,
-                self.open_feed(sink) as (feed, commit),
+                self.open_feed(sink) as (plain, commit),
             ):
+                feed = Redriving(plain, self._house.db, settings.name, self.clock)
+
+                async def answered(batch: Batch, rejects: Sequence[Reject]) -> None:
+                    if not await feed.taken(batch, rejects) and rejects:
+                        context.log.error("records refused for good", count=len(rejects), first=rejects[0])
+                        await self._keep_refused(batch, rejects)
+
                 attempt.started()
                 await deliver(
                     sink,
@@ -124,15 +128,13 @@ class SinkUnit(Unit):
                     retry=settings.retry,
                     clock=self.clock,
                     retrying=retrying,
-                    refused=refused,
+                    answered=answered,
                 )
         finally:
             self.revoke()
 
-    async def keep_refused(self, batch: Batch, rejects: Sequence[Reject]) -> None:
+    async def _keep_refused(self, batch: Batch, rejects: Sequence[Reject]) -> None:
         """Put them into the dead letters; a state file that cannot be written is told and changes nothing."""
-        if self._house.db is None:
-            return
         letters = dead_letters(self.settings.name, batch, rejects, self.clock.now_ns())
         try:
             await self._house.db.run(deadletters.add, letters)
@@ -193,7 +195,6 @@ class DurableSinkUnit(SinkUnit):
         """See `SinkUnit.open_feed`."""
         house, settings = self._house, self.settings
         assert house.recorder is not None
-        assert house.db is not None
         commit = DurableCommit(house.db, self.name, sink, settings.batch.commit, self.clock)
         after = await commit.begin(self._joined_at)
         after = self._on_disk(sink.resume_from() or after, house.recorder)

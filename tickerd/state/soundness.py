@@ -8,8 +8,6 @@ from tickerd.state import schema
 from tickerd.state.connection import APPLICATION_ID
 from tickerd.state.errors import StateError
 
-_SMALLEST = 512
-"""Bytes of the smallest database; ours comes into being whole, by a rename, so that it is never empty."""
 _MOST_AHEAD = 1000
 """Versions; a number further ahead than this is damage, not the future."""
 _FOUND = 3
@@ -23,8 +21,7 @@ def examine(connection: Connection, path: Path) -> None:
         StateError: ``damaged`` or ``newer``.
         sqlite3.Error: it cannot even be read as a database.
     """
-    if path.stat().st_size < _SMALLEST:
-        raise StateError(path, "damaged", "is cut short")
+    # An empty file has none either: ours comes into being whole, by a rename
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         raise StateError(path, "damaged", "is not a state file of tickerd")

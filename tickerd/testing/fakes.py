@@ -213,8 +213,8 @@ def stamped(
     if origin is not None:
         origin.source, origin.epoch, origin.seq = source, epoch, seq
         origin.instruments = instruments or {}
-    for n, record in enumerate(batch.records):
-        record.epoch, record.seq = epoch, seq + n
+    for at, record in enumerate(batch.records, seq + len(batch) - len(batch.records)):  # after its ticks
+        record.epoch, record.seq = epoch, at
         record.source = record.source or source
     batch.last = Position(epoch, seq + len(batch) - 1)
     return batch

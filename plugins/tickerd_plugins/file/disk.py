@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FILE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """Nonblocking, so that a named pipe in the way is refused at once instead of waited for."""
 
 REASONS = {
@@ -82,12 +82,12 @@ class Disk:
                 os.mkdir(part, 0o750, dir_fd=fd)
         return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
 
-    def open(self, root: str, path: str) -> int:
-        """Open a file for reading and writing, making it and its directories; locked against others."""
+    def open(self, root: str, path: str, *, make: bool = True) -> int:
+        """Open a file for reading and writing, locked against others; it and its directories are made if need be."""
         *parts, name = path.split("/")
-        folder = self.folder(root, parts, make=True)
+        folder = self.folder(root, parts, make=make)
         try:
-            fd = os.open(name, _FILE, 0o640, dir_fd=folder)
+            fd = os.open(name, _FILE | os.O_CREAT if make else _FILE, 0o640, dir_fd=folder)
         finally:
             os.close(folder)
         try:
@@ -142,6 +142,16 @@ class Disk:
             finally:
                 os.close(fd)
 
+    def sync_above(self, root: str) -> None:
+        """The same for the name of the root itself, as far as the directories above it may be read."""
+        for folder in Path(root).absolute().parents:
+            with suppress(PermissionError):
+                fd = os.open(folder, _DIRECTORY)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+
     def identify(self, fd: int) -> tuple[Identity, int]:
         """Which file this is, and its size."""
         status = os.fstat(fd)
@@ -176,12 +186,14 @@ class Disk:
                     if stat.S_ISREG(status.st_mode):
                         yield Found((prefix + name).removeprefix("./"), status.st_size, status.st_mtime_ns)
 
-    def remove(self, root: str, path: str) -> None:
-        """Delete a file, and the directories below the root that this leaves empty."""
+    def remove(self, root: str, path: str, *, sync: bool = False) -> None:
+        """Delete a file, and the directories below the root that this leaves empty; for good, if asked for."""
         parts = path.split("/")
         fd = self.folder(root, parts[:-1], make=False)
         try:
             os.unlink(parts[-1], dir_fd=fd)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
         for depth in range(len(parts) - 1, 0, -1):

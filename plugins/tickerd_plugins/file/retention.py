@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from tickerd_plugins.file.day import day_end
+from tickerd.wire.day import day_end
 from tickerd_plugins.file.disk import Disk, Found
 
 _ROOM = 0.95

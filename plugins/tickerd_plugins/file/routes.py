@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from tickerd.plugin import AnyRecord, Instrument, Tick
-from tickerd_plugins.file.day import day_name, day_of
+from tickerd.wire.day import day_name, day_number
 from tickerd_plugins.file.template import Template
 
 _DAYS = 3
@@ -28,7 +28,7 @@ class Routes:
         """File names and what belongs there, in order. A tick without ``ts_recv`` counts as received now."""
         # a batch has few origins, and nearly always all of one day
         moments = {origin.ts_recv for origin in {tick.origin for tick in ticks}}
-        days = {moment: day_of(moment or now_ns) for moment in moments}
+        days = {moment: day_number(moment or now_ns) for moment in moments}
         if len(set(days.values())) == 1:
             return self._one_day(days.popitem()[1], ticks)
         groups: dict[int, list[Tick]] = defaultdict(list)
@@ -40,7 +40,7 @@ class Routes:
         """The same for control records."""
         groups: dict[str, list[AnyRecord]] = defaultdict(list)
         for record in records:
-            groups[self._records.shared_name(day_name(day_of(record.ts_recv or now_ns)))].append(record)
+            groups[self._records.shared_name(day_name(day_number(record.ts_recv or now_ns)))].append(record)
         return groups
 
     def _one_day(self, day: int, ticks: Sequence[Tick]) -> Mapping[str, Sequence[Tick]]:

@@ -71,7 +71,7 @@ async def test_control_records_have_a_file_of_their_own(make_sink: Any, batches:
     gaps = [json.loads(line) for line in text("2025-01-02/_control.jsonl").splitlines()]
     assert [(gap["record"], gap["reason"], gap["seq"]) for gap in gaps] == [
         ("gap", "disconnected", 1),
-        ("gap", "overflow", 3),
+        ("gap", "overflow", 4),
     ]
     assert json.loads(text("2025-01-01/_control.jsonl"))["state"] == "connected"
 

@@ -1,0 +1,126 @@
+"""What a route is: everything that the application, its description and the tests need to know of it, in one place."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Generic, Literal, TypeVar
+
+import trio
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from tickerd.control.facade import Facade
+from tickerd.observe.picture import Shown
+from tickerd.plugin.auth import Principal
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Item = TypeVar("Item")
+
+PAGE = 100
+LONGEST_PAGE = 1000
+
+
+class Input(BaseModel):
+    """Base of what a route takes: unknown fields are refused, and no error quotes what was sent."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class PageQuery(Input):
+    """Which part of a list."""
+
+    after: str = Field("", max_length=256)
+    """The ``next`` of the page before; the list begins there."""
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    """Items on one page, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Shown, Generic[Item]):
+    """Part of a list."""
+
+    items: tuple[Item, ...]
+    next: str | None = None
+    """What to give as ``after`` for the rest; null on the last page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request to a route, checked."""
+
+    facade: Facade
+    principal: Principal | None
+    """None on routes without a scope, for callers who showed nothing."""
+    request_id: str
+    path: Mapping[str, str]
+    query: Any
+    """Of the route's ``query`` model, or None."""
+    body: Any
+    """Of the route's ``body`` model, or None."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    stopping: trio.Event
+    """Set when the server stops: answers without an end come to theirs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An answer that is no plain 200 with JSON made from the route's ``answer`` type."""
+
+    body: Any
+    """Bytes, or a Quart response body."""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    endless: bool = False
+    """It goes on until the client leaves: no time limit for the whole."""
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One method of one path."""
+
+    method: Method
+    path: str
+    """As Quart writes it: ``/v1/sources/<name>``."""
+    summary: str
+    """One line, for the list of routes."""
+    handler: Handler
+    scope: str | None
+    """What a caller must have been granted; None: anybody may call."""
+    rate: str = "reads"
+    """The class of calls that it is counted in."""
+    description: str = ""
+    query: type[Input] | None = None
+    body: type[Input] | None = None
+    answer: Any = None
+    """The type of what it answers; None where it is not JSON."""
+    content_type: str = "application/json"
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    """Further answers of its own: status → when."""
+    is_probe: bool = False
+    """Probes and scrapers come by address: the Host header is not checked, and calls are not logged."""
+
+    @property
+    def operation(self) -> str:
+        """Its name in the description, unique: ``get_v1_sources_name``."""
+        words = self.path.replace("<", "").replace(">", "").replace(".", "_").strip("/").split("/")
+        return "_".join([self.method.lower(), *filter(None, words)]).replace("-", "_")
+
+
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """pydantic's view of a type; made at the first use, since making it takes a while."""
+    return TypeAdapter(kind)
+
+
+def page_of(items: list[Item], key: Callable[[Item], str], query: PageQuery) -> Page[Item]:
+    """The part of a list that was asked for, sorted by a key that is unique."""
+    rest = sorted((item for item in items if key(item) > query.after), key=key)
+    shown = rest[: query.limit]
+    more = len(rest) > len(shown)
+    return Page(items=tuple(shown), next=key(shown[-1]) if more else None)
