@@ -57,7 +57,7 @@ def test_each_plugin_brings_its_readme_and_its_sample(names: Sequence[str]) -> N
     wanted = {
         f"tickerd_plugins/{folder}/{file}" for folder in folders for file in ("README.md", "sample.yaml")
     }
-    assert folders >= {"file", "kite", "replay", "simulator"}
+    assert folders >= {"api_key", "file", "gcra", "kite", "replay", "simulator", "unix_peer"}
     assert wanted <= set(names)
 
 
@@ -68,7 +68,7 @@ def test_there_are_no_tests_and_no_leftovers_in_it(names: Sequence[str]) -> None
             "tickerd",
             "config",
         )
-        assert Path(name).suffix in {".py", ".typed", ".md", ".yaml", ".json"}, name
+        assert Path(name).suffix in {".py", ".typed", ".md", ".yaml", ".json", ".sql"}, name
 
 
 def test_it_declares_the_command_the_plugins_and_the_fixtures(wheel: zipfile.ZipFile) -> None:
@@ -79,6 +79,9 @@ def test_it_declares_the_command_the_plugins_and_the_fixtures(wheel: zipfile.Zip
         "simulator = tickerd_plugins.simulator",
         "replay = tickerd_plugins.replay",
         "file = tickerd_plugins.file",
+        "api_key = tickerd_plugins.api_key",
+        "unix_peer = tickerd_plugins.unix_peer",
+        "gcra = tickerd_plugins.gcra",
         "tickerd = tickerd.testing.pytest_plugin",
     ):
         assert line in entry_points.splitlines()

@@ -18,6 +18,7 @@ from tickerd.observe.status import FeedSnapshot, SinkFigures
 from tickerd.observe.watchdog import Watchdog
 from tickerd.plugin import Clock, Codec
 from tickerd.runtime.house import House
+from tickerd.runtime.kept import kept
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.supervisor import Supervisor
@@ -88,7 +89,7 @@ class Daemon:
             async with trio.open_nursery() as parking:
                 async with trio.open_nursery() as core:
                     core.start_soon(self._follow_signals, signals)
-                    core.start_soon(self._sample)
+                    core.start_soon(kept, "status", self._sample)
                     core.start_soon(Watchdog(leave=self._hooks.leave, raw=sys.stderr).run)
                     async with Database(self._state.path) as db:
                         await self._run_units(parking, core, db, for_s)
@@ -127,7 +128,7 @@ class Daemon:
                 stop_deadline=limits.stop_deadline,
             )
             self._units = self._make_units(house)
-            core.start_soon(self._announce)
+            core.start_soon(kept, "calendar", self._announce)
             await supervisor.start(self._units)
             await self._until_stop(for_s)
             await self._drain(supervisor)

@@ -82,7 +82,7 @@ class DaemonProcess:
         self.directory = directory
         site = directory / "site"
         info = site / "tickerd_bad-1.dist-info"
-        info.mkdir(parents=True)
+        info.mkdir(parents=True, exist_ok=True)
         (site / "tickerd_bad.py").write_text(PLUGIN)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tickerd-bad\nVersion: 1\n")
         (info / "entry_points.txt").write_text("[tickerd]\nbad = tickerd_bad\n")

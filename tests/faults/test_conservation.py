@@ -105,3 +105,49 @@ def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path)
     at = simulator("--rate", "3000", "--numbered", str(log))
     process = run(daemon_class, tmp_path / "d", at, 200, 7, 2)
     check(process, list(read_numbered(log)), 2)
+
+
+@pytest.mark.full
+@pytest.mark.root
+def test_a_full_disk_costs_the_journal_a_gap_and_the_live_feed_nothing(daemon_class, simulator, tmp_path):
+    """The journal lies on a tmpfs of 16 MB that is filled and freed; a live sink elsewhere gets every number."""
+    import subprocess
+
+    log = tmp_path / "numbers"
+    at = simulator("--rate", "3000", "--numbered", str(log))
+    yaml = YAML.format(**at, tokens=json.dumps(tokens(listing(at["rest"]), 200)))
+    yaml = yaml.replace("jsonl\"}", "jsonl\", delivery: live}")
+    directory = tmp_path / "d"
+    state = directory / "state"
+    state.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "tmpfs", str(state)], check=True)
+    try:
+        process = daemon_class(directory, yaml)
+        process.wait_for("ready")
+        time.sleep(2)
+        filler = state / "filler"
+        with filler.open("wb") as out:
+            try:
+                while True:
+                    out.write(b"\0" * 65536)
+                    out.flush()
+            except OSError:
+                pass
+        process.wait_for("journal cannot be written, the feed goes on without it")
+        time.sleep(1)
+        filler.unlink()
+        process.wait_for("journal has a gap")
+        time.sleep(1)
+        process.signal()
+        assert process.end(30) == 0
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)
+    rows = process.rows()
+    ticks = [row for row in rows if "record" not in row]
+    numbers = sorted({row["volume_traded"] for row in ticks})
+    begin, end = min(row["ts_recv"] for row in ticks), max(row["ts_recv"] for row in ticks)
+    sent = {n for frame in read_numbered(log) if begin <= frame.ts_ns <= end - 10**9 for n, _ in frame.numbers()}
+    assert not sent - set(numbers)
+    gaps = [row for row in rows if row.get("record") == "gap" and row["source"] == "journal"]
+    assert gaps
+    assert all(gap["reason"] == "journal_failed" and gap["lost"] > 0 for gap in gaps)

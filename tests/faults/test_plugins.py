@@ -83,7 +83,7 @@ def test_a_sink_that_hangs_delays_nobody_and_its_ticks_are_counted(daemon):
     sources: {good: {use: bad, how: well, after: 0}}
     sinks:
       archive: {use: file, path: "ticks/{date}/all.jsonl", batch: {max_wait: 20ms}}
-      hung: {use: bad, how: hang}
+      hung: {use: bad, how: hang, delivery: live}
     state: {dir: state}
     limits: {drain: 500ms}
     """

@@ -63,6 +63,14 @@ def test_gaps_are_told_and_are_not_wrong(lab, journal):
     assert not report.wrong
 
 
+def test_one_position_is_enough_for_a_hole(lab, journal):
+    feed = lab.Feed()
+    for _ in range(3):
+        feed.ticks(1)
+    journal.write([feed.batches[0], feed.batches[2]])
+    assert journal.audit().holes == (Hole(Position(7, 1), Position(7, 3), told=False),)
+
+
 def test_positions_that_are_not_there_are_a_hole(lab, journal):
     feed = lab.Feed()
     ticks(feed, 6)

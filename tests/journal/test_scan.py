@@ -92,6 +92,12 @@ def test_damage_is_told_by_what_is_wrong(junk, reason):
     assert [*Scanner(Bytes(rec(b"x") + junk).read_at).records()][1] == Damage(17, len(junk), "torn")
 
 
+@pytest.mark.parametrize("junk", range(45, 70))
+def test_a_mark_that_lies_across_two_chunks_is_found(junk):
+    damage, found = Scanner(Bytes(bytes(junk) + rec(b"x")).read_at).records()
+    assert (damage.size, found.offset) == (junk, junk)
+
+
 def test_a_scan_holds_no_more_than_a_chunk_while_all_is_well():
     source = Bytes(b"".join(rec(bytes(20)) for _ in range(500)))
     assert len(list(Scanner(source.read_at).records())) == 500

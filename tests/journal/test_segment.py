@@ -8,7 +8,7 @@ import pytest
 from tickerd.journal import segment
 from tickerd.journal.format import Events, Kind, Record, pack_events, record
 from tickerd.journal.segment import Decoder, Encoder, Header, Name, file_name, parse_name
-from tickerd.plugin import Batch
+from tickerd.plugin import Batch, Notice, Row
 
 HEADER = Header(7, 1, 0, "2026-11-23")
 
@@ -64,6 +64,23 @@ def test_a_segment_holds_so_many_names_and_no_more(lab, monkeypatch):
     encoder.batch(feed.ticks())
     with pytest.raises(ValueError, match="at most 3 names"):
         encoder.batch(feed.plain())
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        Batch.of([Row(1)], ts_recv=2**70),
+        Batch.of([Row(1)], connection=2**40),
+        Batch.control(Notice(kind="message", data=object())),
+        Batch.control(Notice(kind="message", data=2**70)),
+        Batch.control(Notice(kind="message", data={"text": "\ud800"})),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_a_value_error(lab, batch):
+    feed = lab.Feed()
+    feed.publish(batch)
+    with pytest.raises(ValueError, match=r"does not fit|surrogates"):
+        Encoder(HEADER).batch(batch)
 
 
 @pytest.mark.parametrize(

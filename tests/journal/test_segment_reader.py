@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tickerd.journal import blocks, index
 from tickerd.journal import compress as compress_module
 from tickerd.journal.compress import compress
-from tickerd.journal.format import Extent, Kind, record
+from tickerd.journal.format import MAGIC, Extent, Kind, record
 from tickerd.journal.index import index_path
 from tickerd.journal.segment_file import OtherVersion
 from tickerd.journal.segment_reader import Damaged, SegmentReader, Span
@@ -323,12 +323,12 @@ def test_an_index_that_lies_is_not_believed(lab, long):
     target.write_bytes(path.read_bytes())
     with SegmentReader(path, lab.codecs) as reader:
         real = reader.file.index()
-    for moved in (1, 5_000):  # entries that fit the segment's size and name, but not its records
+    for moved in (1, -100):  # entries that fit the segment's size and name, but not its records
         builder = index.IndexBuilder(reader.file.header)
         for place in real.naming:
             builder.add(Kind.NAMES, place + moved % 2, None)
         for point in real.points:
-            builder.add(Kind.TICKS, point.offset, Extent(point.seq + moved, 1, 0))
+            builder.add(Kind.TICKS, point.offset, Extent(max(point.seq + moved, 1), 1, 0))
         builder.end(real.end.size)
         index.save(target, b"".join(builder.take()), reader.file.files)
         found = read(target, lab, Span(after=Position(7, 2000)))
@@ -340,12 +340,16 @@ def test_a_name_that_is_damaged_is_looked_for_from_the_beginning(lab, long):
     target = lab.directory() / path.name
     with SegmentReader(path, lab.codecs) as reader:
         naming = reader.file.index().naming
-    data = bytearray(path.read_bytes())
-    data[naming[-2] + 20] ^= 1
-    target.write_bytes(data)
-    index_path(target).write_bytes(index_path(path).read_bytes())
-    found = lab.all_facts(read(target, lab, Span(after=Position(7, 2000))))
-    assert_subset(found, truth)
+    plain = path.read_bytes()
+    misunderstood = b"".join(record(Kind.NAMES, b"\xc1" * (naming[2] - naming[1] - 16)))
+    for place, data in ((naming[5] + 20, b"\0\0"), (naming[1], misunderstood)):
+        target.write_bytes(plain[:place] + data + plain[place + len(data) :])
+        index_path(target).write_bytes(index_path(path).read_bytes())
+        with SegmentReader(target, lab.codecs, Span(after=Position(7, 2000))) as reader:
+            assert reader.offset == len(MAGIC)
+            assert_subset(lab.all_facts(reader.items()), [fact for fact in truth if fact[0].seq > 2000])
+    with SegmentReader(path, lab.codecs, Span(after=Position(7, 2000))) as reader:
+        assert reader.offset > len(MAGIC)
 
 
 def test_an_unreadable_file_leaves_nothing_open(lab, files):

@@ -101,7 +101,7 @@ def test_no_ticks_are_an_empty_array() -> None:
 
 
 def test_rows_of_other_sources_have_the_same_columns() -> None:
-    book = Depth([Level(1, 2.5, 3)], [Level(n, n / 2, 1) for n in range(7)])
+    book = Depth((Level(1, 2.5, 3),), tuple(Level(n, n / 2, 1) for n in range(7)))
     rows = [
         Row(1, mode="ltp", last_price=2.0),
         Row(2, mode="quote", ohlc=OHLC(1.0, 2.0, 0.5, 1.5)),

@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "tickerd.cli.check:check",
     "completion": "tickerd.cli.completion:completion",
     "dlq": "tickerd.cli.dlq:dlq",
+    "keys": "tickerd.cli.keys:keys",
     "plan": "tickerd.cli.plan:plan",
     "plugins": "tickerd.cli.plugins:plugins",
     "run": "tickerd.cli.run:run",

@@ -35,7 +35,9 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
     from tickerd.daemon import Daemon, Hooks, Outcome
     from tickerd.observe import logging
     from tickerd.observe.status import StatusLine, summary
+    from tickerd.plugin.errors import may_pass
     from tickerd.runtime.observers import Observers
+    from tickerd.runtime.supervisor import describe
     from tickerd.state import StateDirectory, StateLocked
 
     for_s = None if duration is None else seconds_or_usage(duration, "--for")
@@ -76,6 +78,10 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
             outcome = trio.run(partial(main, state))
     except (StateLocked, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+    except ExceptionGroup as group:  # out of the daemon's nurseries
+        if not may_pass(group):
+            raise
+        raise click.ClickException(describe(group)) from None
     finally:
         if line:
             line.end()

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from tickerd.plugin import Authenticator, Options, Rate, RateLimiter, Scope, option
+from tickerd.plugin import RATE_CLASSES, Authenticator, Options, Rate, RateLimiter, Scope, option
 
 LOCAL_AUTHENTICATOR = "unix_peer"
 """The plugin that Unix sockets use besides whatever their ``auth`` lists."""
@@ -181,6 +181,22 @@ class ControlSettings(Options):
     trusted_proxies: Annotated[tuple[Network, ...], AfterValidator(_distinct)] = option(
         (), doc="Proxies whose word about the caller's address is taken.", reload="live"
     )
+
+
+def complete_limits(
+    given: Mapping[str, RateLimitSettings], limiter: RateLimiterType
+) -> dict[str, RateLimitSettings]:
+    """Every route class: as the file says, and by its default where it says nothing.
+
+    Args:
+        given: the section ``rate_limits``.
+        limiter: the type of `DEFAULT_LIMITER`.
+    """
+    return {
+        name: given.get(name)
+        or RateLimitSettings(rate=default.rate, name=name, type=limiter, options=limiter.Options())
+        for name, default in RATE_CLASSES.items()
+    }
 
 
 class Fault(NamedTuple):

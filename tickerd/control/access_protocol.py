@@ -14,12 +14,16 @@ class Charge(NamedTuple):
 
 
 class Access(Protocol):
-    """Implemented by the key store and the plugins that the YAML names."""
+    """Implemented by `tickerd.control.access.Access`."""
+
+    def blocked(self, request: Request) -> Charge | None:
+        """What refuses a caller whose address has used up its limit; None: he may go on. Costs nothing."""
+        ...
 
     async def authenticate(self, request: Request) -> Principal | None:
         """Who calls, or None when it cannot be told: nothing was shown, or what was shown is wrong.
 
-        It logs and counts failures, and raises nothing but cancellation.
+        It charges the address for that, logs and counts it, and raises nothing but cancellation.
         """
         ...
 

@@ -1,6 +1,6 @@
 """What the control API needs of the daemon: the daemon implements it, and the routes see nothing else of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,8 +87,12 @@ class Facade(Protocol):
         """Its newest tick."""
         ...
 
-    def wanted(self) -> Sequence[WantedShown]:
-        """Who wants what."""
+    def wanted(self) -> Iterable[tuple[str, str]]:
+        """(source, instrument) for all that anybody wants; the instrument as `WantedShown` writes it."""
+        ...
+
+    def want(self, source: str, instrument: str) -> WantedShown | None:
+        """Who wants this; None when nobody does any more."""
         ...
 
     def plugins(self) -> Sequence[PluginShown]:

@@ -73,3 +73,4 @@ class DurableCommit:
         else:
             self.committed = position
             self._position = None
+            await self._sink.committed()

@@ -1,7 +1,7 @@
 """What a journal holds and what is wrong with it: the report behind ``tickerd verify``."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tickerd.journal.catalog import Segment
 from tickerd.journal.files import Files
 from tickerd.journal.segment_reader import Damaged, SegmentReader, first_position
-from tickerd.plugin import DUPLICATE, OUT_OF_ORDER, Batch, Codec, Gap, Position
+from tickerd.plugin import DUPLICATE, OUT_OF_ORDER, Batch, Codec, Gap, Origin, Position
 
 
 class ToldGap(NamedTuple):
@@ -125,6 +125,8 @@ class _Auditor:
         self._per_instrument = per_instrument
         self._counts: Counter[str] = Counter()
         self._instruments: Counter[str] = Counter()
+        self._tokens: dict[int, tuple[Origin, Counter[int]]] = {}
+        """Of the segment that is being read, by what its tokens mean."""
         self._epochs: dict[int, Epoch] = {}
         self._gaps: list[ToldGap] = []
         self._holes: list[Hole] = []
@@ -143,6 +145,9 @@ class _Auditor:
                         self._batch(item)
         except (OSError, ValueError) as error:
             self._damage.append(Damaged(segment.path, 0, segment.size, str(error), None))
+        for origin, tokens in self._tokens.values():
+            self._instruments.update(_named(origin, tokens))
+        self._tokens.clear()
 
     def _damaged(self, item: Damaged, *, growing: bool) -> None:
         if growing and item.reason == "torn":
@@ -159,7 +164,10 @@ class _Auditor:
             counts["duplicates"] += sum(1 for bits in batch.marks.values() if bits & DUPLICATE)
             counts["out_of_order"] += sum(1 for bits in batch.marks.values() if bits & OUT_OF_ORDER)
             if self._per_instrument:
-                self._instruments.update(_symbols(batch))
+                origin = batch.origin
+                self._tokens.setdefault(id(origin.instruments), (origin, Counter()))[1].update(
+                    batch.split.tokens
+                )
         self._gaps += [_told(record) for record in batch.records if isinstance(record, Gap)]
         self._follow(first_position(batch), batch.last)
 
@@ -200,12 +208,13 @@ class _Auditor:
         )
 
 
-def _symbols(batch: Batch) -> Iterator[str]:
-    origin = batch.origin
-    assert origin is not None
-    for token in batch.split.tokens:
+def _named(origin: Origin, tokens: Mapping[int, int]) -> Counter[str]:
+    """Ticks by symbol, or by namespace and token where no dump named it."""
+    found: Counter[str] = Counter()
+    for token, many in tokens.items():
         instrument = origin.instruments.get(token)
-        yield f"{origin.namespace}:{token}" if instrument is None else instrument.symbol
+        found[f"{origin.namespace}:{token}" if instrument is None else instrument.symbol] += many
+    return found
 
 
 def _told(record: Gap) -> ToldGap:

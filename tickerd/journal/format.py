@@ -20,6 +20,8 @@ _CRC = Struct(">I")
 HEAD_SIZE = _HEAD.size + _CRC.size
 MAX_PAYLOAD = 2**26
 """Bytes. A record longer than this is damage, not data."""
+MAX_SEQ = 2**63 - 1
+"""A larger one is none that a hub gave."""
 
 
 class Kind(IntEnum):
@@ -124,7 +126,7 @@ def extent(kind: int, payload: bytes) -> Extent | None:
     if kind not in (Kind.TICKS, Kind.EVENTS) or len(payload) < _EXTENT.size:
         return None
     found = Extent(*_EXTENT.unpack_from(payload))
-    return found if found.many else None
+    return found if found.many and found.last <= MAX_SEQ else None
 
 
 _TICKS = Struct(">QIqiHHHI")

@@ -7,7 +7,7 @@ not touch its index.
 
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tickerd.journal.files import Files
 from tickerd.journal.format import MAGIC as SEGMENT_MAGIC
-from tickerd.journal.format import Extent, Kind, Record, extent, kind_of
+from tickerd.journal.format import Extent, Kind, extent, kind_of
 from tickerd.journal.segment import COMPRESSED, SUFFIX, Header
 
 MAGIC = b"tickerd index 1\n"
@@ -124,15 +124,6 @@ class IndexBuilder:
         body = _ENTRY.pack(offset, seq, ns, kind, 0)[:_BODY]
         self._crc = zlib.crc32(body, self._crc)
         self._out.append(body + self._crc.to_bytes(4, "big"))
-
-
-def build(header: Header, records: Iterable[Record], size: int) -> tuple[bytes, End]:
-    """The index of a whole segment of that size."""
-    builder = IndexBuilder(header)
-    for found in records:
-        builder.add(found.kind, found.offset, extent(found.kind, found.payload))
-    end = builder.end(size)
-    return b"".join(builder.take()), end
 
 
 def parse(data: bytes, epoch: int, seq: int, size: int) -> Index | None:

@@ -87,8 +87,7 @@ class Scanner:
                 return Damage(begin, mark - begin, "crc" if first == MARK else "mark")
             place = mark + 1
         end = self._base + len(self._data)
-        if not final:
-            self._data, self._base = b"", begin  # what is being written may have been seen half
+        if not final:  # the search has let go of these bytes, so what was seen half is read anew
             return None
         self.offset = end
         return Damage(begin, end - begin, "torn")

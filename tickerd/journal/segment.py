@@ -1,7 +1,8 @@
 """One segment as batches: the encoder names what a batch needs before it, the decoder gives batches back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from struct import error as struct_error
 from typing import NamedTuple
 
 import msgspec
@@ -108,9 +109,17 @@ class Encoder:
         """A published batch, as buffers to be written one after the other.
 
         Raises:
-            ValueError: it does not fit the format, or the segment can hold no more names.
+            ValueError: it does not fit the format, or the segment can hold no more names. What is added later may
+                then be undecodable, so the segment has to end here.
         """
         out: list[bytes] = []
+        try:
+            self._add(batch, out)
+        except (struct_error, OverflowError, TypeError, RecursionError) as error:
+            raise ValueError(f"a batch does not fit the journal: {error}") from None
+        return out
+
+    def _add(self, batch: Batch, out: list[bytes]) -> None:
         if batch.origin is not None and batch.raw is not None:
             self._ticks(batch, batch.origin, batch.raw, out)
         if batch.records:
@@ -118,7 +127,6 @@ class Encoder:
             newest = max(one.ts_recv for one in records)
             events = Events(records[0].seq, len(records), newest, _encode(list(records)))
             out += record(Kind.EVENTS, pack_events(events))
-        return out
 
     def _ticks(self, batch: Batch, origin: Origin, raw: bytes, out: list[bytes]) -> None:
         source = self._id(origin.source or "", out)
@@ -149,13 +157,14 @@ class Encoder:
         out += record(Kind.NAMES, _encode([(number, text)]))
         return number
 
-    def _namespace(self, origin: Origin, tokens: Iterable[int], out: list[bytes]) -> int:
+    def _namespace(self, origin: Origin, tokens: Sequence[int], out: list[bytes]) -> int:
         """Its number, after what it needs has been named. A new dump gets a new number: tokens are reused."""
         named = self._namespaces.get(origin.namespace)
         if named is None or named.table is not origin.instruments:
             named = _Named(self._fresh(origin.namespace, out), origin.instruments)
             self._namespaces[origin.namespace] = named
-        if fresh := set(tokens).difference(named.tokens):
+        if not named.tokens.issuperset(tokens):
+            fresh = set(tokens).difference(named.tokens)
             named.tokens |= fresh
             found = map(named.table.get, sorted(fresh))
             rows = [_InstrumentRow(named.id, instrument) for instrument in found if instrument is not None]

@@ -118,6 +118,11 @@ class SegmentReader:
             yield self._pending
             self._pending = None
 
+    @property
+    def offset(self) -> int:
+        """Where in the segment the next record begins."""
+        return self._scanner.offset
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()

@@ -107,6 +107,14 @@ class Sink(ABC):
         await trio.lowlevel.checkpoint()
         return b""
 
+    async def committed(self) -> None:
+        """With durable delivery: what the last ``commit`` returned is stored now.
+
+        Called after each commit that could be stored, before the next write. Until then `restore` may still be
+        given an earlier one, should there be a crash.
+        """
+        await trio.lowlevel.checkpoint()
+
     async def restore(self, position: Position, kept: bytes) -> None:
         """With durable delivery: called once, after opening and before the first write.
 

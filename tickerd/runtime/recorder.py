@@ -22,6 +22,7 @@ from tickerd.journal.segment import SUFFIX
 from tickerd.journal.segment_reader import NOWHERE, Span
 from tickerd.journal.writer import Journal, JournalOptions, Lost
 from tickerd.plugin import Batch, Clock, Codec, Gap, Origin, Position
+from tickerd.runtime.kept import kept
 from tickerd.state import Database, StateError, cursors
 
 SWEEP_S = 60.0
@@ -137,12 +138,15 @@ class Recorder:
         """Write, sweep and compress until cancelled; what was appended by then is written and synced."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.journal.run)
-            nursery.start_soon(self._tell_restarts)
+            nursery.start_soon(kept, SOURCE, self._tell_restarts)
+            nursery.start_soon(kept, SOURCE, self._keep_house)
             task_status.started()
-            while True:
-                await self._sweep()
-                await self._compress()
-                await trio.sleep(SWEEP_S)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await self._sweep()
+            await self._compress()
+            await trio.sleep(SWEEP_S)
 
     def open_cursor(self, after: Position) -> Cursor:
         """A cursor of a durable sink; see `tickerd.dataflow.durable.OpenCursor`."""

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from tickerd.plugin import RATE_CLASSES, Duration, Options, Rate, Scope, option
@@ -61,6 +61,14 @@ def _network(value: Any) -> str:
         ) from None
 
 
+def _label(value: str) -> str:
+    if value.isprintable() and value.strip():
+        return value.strip()
+    raise PydanticCustomError(
+        "label", "expected characters that print: no line breaks, no control characters"
+    )
+
+
 def _class(value: Any) -> str:
     if isinstance(value, str) and value in RATE_CLASSES and value != "addresses":
         return value
@@ -68,6 +76,7 @@ def _class(value: Any) -> str:
     raise PydanticCustomError("rate_class", f"expected one of {names}")
 
 
+_Label = Annotated[str, AfterValidator(_label)]
 _NetworkText = Annotated[str, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 _ClassName = Annotated[
     str, BeforeValidator(_class), WithJsonSchema({"type": "string", "enum": list(RATE_CLASSES)})
@@ -84,8 +93,8 @@ class KeyLimits(Options):
 class NewKey(Options):
     """What to make a key of; fit to be read from a request."""
 
-    label: str = option(
-        doc="What it is for.", min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+    label: _Label = option(
+        doc="What it is for, in up to 64 characters that print.", min_length=1, max_length=64
     )
     scopes: tuple[Scope, ...] = option(doc="What its holder may do.", min_length=1, max_length=64)
     expires_in: Duration | None = option(None, doc="How long it works; for ever by default.", gt=0, le=3.2e9)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tickerd.testing.auth import FakeAuthContext, FakeKeys, check_rate_limiter
     from tickerd.testing.conformance import check_batch, check_codec, check_plugin, check_sink, check_source
     from tickerd.testing.fakes import (
         FakeContext,
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = [
     "START_DEADLINE_S",
     "STOP_DEADLINE_S",
+    "FakeAuthContext",
     "FakeContext",
     "FakeDemand",
     "FakeInstruments",
+    "FakeKeys",
     "FakeServingContext",
     "FakeSubscription",
     "check_batch",
     "check_codec",
     "check_plugin",
+    "check_rate_limiter",
     "check_sink",
     "check_source",
     "running",
@@ -41,7 +45,7 @@ __all__ = [
     "writing",
 ]
 
-_MODULES = ("fakes", "hosts", "samples", "conformance")
+_MODULES = ("fakes", "hosts", "samples", "auth", "conformance")
 
 
 def __getattr__(name: str) -> Any:

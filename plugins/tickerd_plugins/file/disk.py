@@ -143,9 +143,9 @@ class Disk:
                 os.close(fd)
 
     def sync_above(self, root: str) -> None:
-        """The same for the name of the root itself, as far as the directories above it may be read."""
+        """The same for the name of the root itself, as far as the directories above it let us."""
         for folder in Path(root).absolute().parents:
-            with suppress(PermissionError):
+            with suppress(OSError):
                 fd = os.open(folder, _DIRECTORY)
                 try:
                     os.fsync(fd)

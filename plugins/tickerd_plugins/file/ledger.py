@@ -116,7 +116,7 @@ class Ledger:
                 if size > len(self._text):  # what could not be written whole, or counts no more
                     self._disk.truncate(fd, len(self._text))
                 self._disk.write(fd, lines, len(self._text))
-            self._disk.sync(fd)
+            pass
         finally:
             self._disk.close(fd)
         if not self._text:
@@ -150,13 +150,17 @@ class Ledger:
         files = {path: end for path, (end, _) in self._ends.items()}
         return zstd.compress(_encode(_Kept(self._generation, self._root, files)), 1)
 
-    def stored(self) -> None:
-        """The host has stored the newest commit: no entry counts any more."""
+    def stored(self) -> bool:
+        """The host has stored the newest commit: no entry counts any more. Whether there were any to `tidy`."""
         self._stored = self._generation
         self._replaced.clear()
-        if self._text:
-            with suppress(OSError):  # else the next entry does it
-                self._clear()
+        had, self._text = bool(self._text), b""
+        return had
+
+    def tidy(self) -> None:
+        """Clear the log. Where that fails the next entry does it."""
+        with suppress(OSError):
+            self._clear()
 
     def recall(self, kept: bytes) -> Mapping[Place, Sequence[End]]:
         """The files that may have been changed since that commit, each with the ends it may have had, oldest first.

@@ -38,7 +38,7 @@ class Restored:
     known: dict[Place, Known] = field(default_factory=dict)
     """Files that are now as they were at the commit."""
     gone: set[Place] = field(default_factory=set)
-    """Files of the commit that are not there, or not the same, any more."""
+    """Files that are not what they were: what is written to them next is written to another file."""
 
 
 def set_back(disk: Disk, ends: Mapping[Place, Sequence[End]]) -> Restored:
@@ -85,6 +85,7 @@ def _cut(disk: Disk, place: Place, cut: Cut, done: Restored) -> None:
         if size < end:
             done.short, done.missing = done.short + 1, done.missing + end - size
             done.first_short = done.first_short or place.path
+            done.gone.add(place)
             return
         if size > end or disk.read(fd, len(cut.closing), cut.length) != cut.closing:
             mend(disk, fd, cut)

@@ -1,7 +1,7 @@
 """Which files of a sink have to go, by age and by size; a pure decision and the deleting."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from tickerd.wire.day import day_end
@@ -26,12 +26,17 @@ class Rules(NamedTuple):
 class Purged(NamedTuple):
     """What one look did."""
 
-    files: int = 0
+    paths: Sequence[str] = ()
     size: int = 0
+
+    @property
+    def files(self) -> int:
+        """How many files were deleted."""
+        return len(self.paths)
 
 
 def expired(
-    files: Iterable[Found], rules: Rules, now_ns: int, busy: Collection[str]
+    files: Iterable[Found], rules: Rules, now_ns: int, busy: Container[str]
 ) -> tuple[list[Found], int]:
     """The files to delete, oldest first, and the bytes that stay. ``busy`` ones always stay."""
     mine = sorted(filter(None, (_dated(file, rules) for file in files)))
@@ -74,8 +79,8 @@ class Retention:
         """Our files have grown by that many bytes."""
         self._size += count
 
-    def run(self, now_ns: int, busy: Collection[str]) -> Purged:
-        """Delete what has to go, when it is time for a look; ``busy`` files are open."""
+    def run(self, now_ns: int, busy: Container[str]) -> Purged:
+        """Delete what has to go, when it is time for a look; ``busy`` files are in use."""
         limit = self._rules.max_size
         full = limit is not None and self._size > limit and now_ns >= self._next_size
         if not self._active or not (full or now_ns >= self._next_age):
@@ -88,12 +93,14 @@ class Retention:
         return self._delete(gone)
 
     def _delete(self, gone: Iterable[Found]) -> Purged:
-        files = size = 0
+        paths: list[str] = []
+        size = 0
         for file in gone:
             try:
                 self._disk.remove(self._root, file.path)
             except OSError:
                 self._size += file.size
             else:
-                files, size = files + 1, size + file.size
-        return Purged(files, size)
+                paths.append(file.path)
+                size += file.size
+        return Purged(tuple(paths), size)

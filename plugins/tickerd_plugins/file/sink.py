@@ -1,7 +1,9 @@
 """The sink itself: one hop into a thread per batch, where everything is encoded, written or set back."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
@@ -10,6 +12,7 @@ import trio
 from tickerd.plugin import (
     AnyRecord,
     Batch,
+    Position,
     Reject,
     Retry,
     Sink,
@@ -19,9 +22,12 @@ from tickerd.plugin import (
 from tickerd.wire.rows import CSV_HEADER, csv_lines, json_line
 from tickerd_plugins.file.disk import Disk, reason_of
 from tickerd_plugins.file.files import OPEN_COMPRESSED, OPEN_FILES, Files, Kind
+from tickerd_plugins.file.ledger import Ledger
 from tickerd_plugins.file.options import FileOptions
+from tickerd_plugins.file.restore import Restored
 from tickerd_plugins.file.retention import Purged, Retention, Rules
 from tickerd_plugins.file.routes import Routes
+from tickerd_plugins.file.template import parse
 
 _T = TypeVar("_T")
 _REPORT_S = 1.0
@@ -111,11 +117,62 @@ class FileSink(Sink):
         self._wrote(len(batch) - len(stored.rejects), stored)
         return stored.rejects
 
+    async def restore(self, position: Position, kept: bytes) -> None:
+        """Set all files back to the last commit. From now on each file is noted before it is first changed.
+
+        Raises:
+            OSError: a file that has to be set back can not be.
+        """
+        del position
+        try:
+            done = await self._in_thread(lambda: self._set_back(kept))
+        except OSError as error:
+            self._failed(error)
+            raise
+        except ValueError as error:
+            self._ctx.count("commits_unreadable")
+            self._ctx.log.warning("what the last commit kept is not of this sink", reason=str(error))
+        else:
+            self._tell_restored(done)
+
+    async def commit(self) -> bytes:
+        """Make everything written so far safe against a power cut; the ends of the files."""
+        try:
+            return await self._in_thread(self._files.checkpoint)
+        except OSError as error:
+            self._failed(error)
+            raise
+
+    async def committed(self) -> None:
+        """The last commit is what the next start goes back to; what was noted before it counts no more."""
+        if self._files.stored():
+            await self._in_thread(self._files.tidy)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    @classmethod
+    def relocated(cls, options: FileOptions, directory: Path) -> FileOptions:
+        """The same files below another directory, where none is ever deleted.
+
+        Raises:
+            ValueError: the directory's name can not be part of a path template.
+        """
+        tail = os.path.normpath(options.path).lstrip("/").removeprefix("../")
+        while tail.startswith("../"):
+            tail = tail.removeprefix("../")
+        path = str(directory.absolute() / tail)
+        parse(path)
+        return options.model_copy(update={"path": path, "keep": None, "max_size": None})
+
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         # never abandoned: the host would offer a batch again that the thread is still writing
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     # -- in the thread ---------------------------------------------------------------------------------
+
+    def _set_back(self, kept: bytes) -> Restored:
+        ledger = Ledger(self._disk, str(self._ctx.state_dir), self._root)
+        return self._files.restore(ledger, kept)
 
     def _prepare(self) -> None:
         self._disk.close(self._disk.folder(self._root, [], make=True))
@@ -124,18 +181,27 @@ class FileSink(Sink):
         size = 0
         rejects: list[Reject] = []
         try:
-            for name, some in self._routes.ticks(ticks, now_ns).items() if ticks else ():
+            parts = self._routes.ticks(ticks, now_ns) if ticks else {}
+            control = self._routes.records(records, now_ns)
+            self._announce(parts, control)
+            for name, some in parts.items():
                 for first in range(0, len(some), _PIECE):
                     size += self._append(name, some[first : first + _PIECE], rejects)
-            for name, items in self._routes.records(records, now_ns).items():
+            for name, items in control.items():
                 size += self._files.append(self._control, name, b"".join(map(json_line, items)))
             self._files.commit()
         except BaseException:
             self._files.undo()
             raise
         self._retention.wrote(size)
-        purged = self._retention.run(now_ns, self._files.open_paths)
+        purged = self._retention.run(now_ns, self._files.busy_paths)
+        if purged.paths:
+            self._files.deleted(purged.paths)
         return _Stored(size, rejects, purged, len(self._files.open_paths))
+
+    def _announce(self, parts: Iterable[str], control: Iterable[str]) -> None:
+        kinds = chain(zip(repeat(self._kind), parts), zip(repeat(self._control), control))
+        self._files.announce(kinds)
 
     def _append(self, name: str, ticks: Sequence[Tick], rejects: list[Reject]) -> int:
         try:
@@ -187,6 +253,23 @@ class FileSink(Sink):
         for event, path, size in self._files.notes:
             self._ctx.log.warning(event, path=path, bytes=size)
         self._files.notes.clear()
+
+    def _tell_restored(self, done: Restored) -> None:
+        log, count = self._ctx.log, self._ctx.count
+        if done.files:
+            count("files_set_back", done.files)
+            log.info("files set back to the last commit", files=done.files, bytes=done.size)
+        if done.short:
+            count("files_too_short", done.short)
+            log.error(
+                "files lack bytes that were on the disk at the last commit",
+                files=done.short,
+                bytes=done.missing,
+                first=done.first_short,
+            )
+        if done.replaced:
+            count("files_changed_by_others", done.replaced)
+            log.warning("files of the last commit are gone or not the same", files=done.replaced)
 
 
 def _json(ticks: Sequence[Tick]) -> bytes:

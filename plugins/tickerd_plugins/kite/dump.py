@@ -182,7 +182,7 @@ def _network(error: BaseException, kind: str) -> str:
 
 def answer(request: Request) -> bytes:
     """Fetch and check; what goes to standard output. Never raises."""
-    secrets = [s for s in (request.access_token, request.api_key) if s]
+    secrets = [s for s in (request.access_token, request.api_key) if s and len(s) > 3]  # shorter: no secret
     try:
         rows, skipped = table(fetch(request))
     except Exception as error:  # noqa: BLE001 - the process boundary: every error becomes words

@@ -7,6 +7,7 @@ reader can let others run between two of them.
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from struct import Struct
+from typing import Any
 
 import msgspec
 
@@ -87,14 +88,28 @@ def unpack(raw: bytes) -> tuple[Header, Iterator[list[Instrument]]]:
     return header, _instruments(chunks, header.rows)
 
 
+class _Shared:
+    """Makes instruments whose equal texts and numbers are one object each: that is two thirds of the table."""
+
+    def __init__(self) -> None:
+        self._one = dict[Any, Any]().setdefault
+
+    def instrument(self, row: Row) -> Instrument:
+        token, exchange, tradingsymbol, *rest = row
+        one = self._one
+        return Instrument(
+            NAMESPACE, token, one(exchange, exchange), tradingsymbol, *(one(v, v) for v in rest)
+        )
+
+
 def _instruments(chunks: Iterable[bytes], expected: int) -> Iterator[list[Instrument]]:
-    found = 0
+    found, shared = 0, _Shared()
     for chunk in chunks:
         try:
             rows = _rows(chunk)
         except msgspec.MsgspecError as error:
             raise ValueError(f"not a dump: {error}") from None
         found += len(rows)
-        yield [Instrument(NAMESPACE, *row) for row in rows]
+        yield [shared.instrument(row) for row in rows]
     if found != expected:
         raise ValueError(f"cut off after {found} of {expected} rows")

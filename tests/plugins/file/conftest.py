@@ -67,9 +67,9 @@ class FailingDisk(Disk):
         self._call("folder")
         return super().folder(root, parts, make=make)
 
-    def open(self, root: str, path: str) -> int:
+    def open(self, root: str, path: str, *, make: bool = True) -> int:
         self._call("open")
-        return super().open(root, path)
+        return super().open(root, path, make=make)
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
         self._call("write")
@@ -95,9 +95,9 @@ class FailingDisk(Disk):
         self._call("sync_folder")
         super().sync_folder(root, path)
 
-    def remove(self, root: str, path: str) -> None:
+    def remove(self, root: str, path: str, *, sync: bool = False) -> None:
         self._call("remove")
-        super().remove(root, path)
+        super().remove(root, path, sync=sync)
 
 
 @pytest.fixture

@@ -80,12 +80,14 @@ def left(root: Path) -> set[str]:
 
 def test_a_look_is_taken_at_the_start_and_hourly(root: Path) -> None:
     retention = Retention(Disk(), str(root), rules(keep_days=1))
-    assert retention.run(NOW, ()) == Purged(2, 20)
+    purged = retention.run(NOW, ())
+    assert purged == Purged(("2024-12-30/NSE.jsonl", "2024-12-31/NSE.jsonl"), 20)
+    assert purged.files == 2
     assert left(root) == {"2025-01-02/NSE.jsonl"}
     (root / "2020-01-01").mkdir()
     (root / "2020-01-01/NSE.jsonl").write_bytes(b"x")
     assert retention.run(NOW + 3599 * 10**9, ()) == Purged()
-    assert retention.run(NOW + 3600 * 10**9, ()) == Purged(1, 1)
+    assert retention.run(NOW + 3600 * 10**9, ()) == Purged(("2020-01-01/NSE.jsonl",), 1)
 
 
 def test_writing_too_much_is_a_reason_to_look_but_not_all_the_time(root: Path) -> None:
@@ -96,7 +98,7 @@ def test_writing_too_much_is_a_reason_to_look_but_not_all_the_time(root: Path) -
     retention.wrote(1)
     (root / "2025-01-02/NSE.jsonl").write_bytes(b"x" * 16)
     assert retention.run(NOW + 9 * 10**9, ()) == Purged()
-    assert retention.run(NOW + 10 * 10**9, ()) == Purged(1, 10)
+    assert retention.run(NOW + 10 * 10**9, ()) == Purged(("2024-12-30/NSE.jsonl",), 10)
 
 
 def test_without_limits_nothing_is_looked_at(root: Path) -> None:
@@ -109,7 +111,7 @@ def test_without_limits_nothing_is_looked_at(root: Path) -> None:
 
 def test_a_disk_that_refuses_does_no_harm(root: Path) -> None:
     class Stubborn(Disk):
-        def remove(self, root: str, path: str) -> None:
+        def remove(self, root: str, path: str, *, sync: bool = False) -> None:
             raise PermissionError(errno.EACCES, "no")
 
     class Blind(Disk):
