@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("decode", "pipeline")
+BENCHES = ("decode", "journal", "pipeline", "stalled")
 
 
 def main(wanted: list[str]) -> int:

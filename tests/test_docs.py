@@ -14,12 +14,27 @@ import pytest
 import tickerd.plugin
 import tickerd.testing
 from tickerd.config.settings import SINK_RESERVED, SOURCE_RESERVED
-from tickerd.plugin import RECORD_KINDS, Row, Tick, hooks
+from tickerd.plugin import (
+    RECORD_KINDS,
+    AuthContext,
+    Row,
+    ServingContext,
+    Sink,
+    SinkContext,
+    SourceContext,
+    Tick,
+    UnitContext,
+    hooks,
+)
+from tickerd.plugin import sink as sink_module
 from tickerd.runtime.registry import Registry
 from tickerd.testing import check_plugin
 
 BUNDLED = [one.name for one in Registry.installed().plugins() if one.distribution == "tickerd"]
 HOOKS = [node for node in ast.parse(inspect.getsource(hooks)).body if isinstance(node, ast.FunctionDef)]
+CONTEXTS = [UnitContext, SourceContext, SinkContext, ServingContext, AuthContext]
+DURABLE = ["commit", "committed", "restore", "resume_from", "relocated"]
+"""Methods of a sink that durable delivery and replays call."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +67,30 @@ def test_every_hook_is_documented_with_its_exact_signature(page: str, hook: ast.
 def test_no_hook_is_documented_that_does_not_exist(page: str) -> None:
     named = set(re.findall(r"\btickerd_\w+", page)) - {"tickerd_context", "tickerd_cli", "tickerd_example"}
     assert named == {hook.name for hook in HOOKS}
+
+
+@pytest.mark.parametrize("name", DURABLE)
+def test_what_a_durable_sink_can_do_is_documented_with_its_exact_signature(page: str, name: str) -> None:
+    classes = [
+        node for node in ast.parse(inspect.getsource(sink_module)).body if isinstance(node, ast.ClassDef)
+    ]
+    (sink,) = [node for node in classes if node.name == "Sink"]
+    functions = [node for node in sink.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    (function,) = [node for node in functions if node.name == name]
+    function.body = [ast.Expr(ast.Constant(...))]
+    signature = ast.unparse(function).removesuffix(":\n    ...")
+    assert signature in [block.strip() for block in blocks(page, "python")]
+
+
+def test_every_method_of_a_sink_is_documented(page: str) -> None:
+    for name in vars(Sink):
+        assert name.startswith("_") or re.search(rf"`{name}\b|def {name}\(", page), name
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.__name__)
+def test_every_member_of_a_context_is_documented(page: str, context: type) -> None:
+    for name in vars(context):
+        assert name.startswith("_") or re.search(rf"[`( ]{name}[`(.]", page), name
 
 
 @pytest.mark.parametrize("module", [tickerd.plugin, tickerd.testing], ids=lambda module: module.__name__)
@@ -127,4 +166,5 @@ def test_links_on_the_page_lead_somewhere(page: str, checkout: Path) -> None:
         if target.startswith("#"):
             assert target[1:] in headings, target
         else:
-            assert (checkout / "docs" / target).exists(), target
+            # headings of other pages: tests/docs/test_documents.py
+            assert (checkout / "docs" / target.partition("#")[0]).exists(), target

@@ -8,11 +8,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tickerd.cli.check import check
+from tickerd.cli.journal_note import OFF
 
 GOOD = """
 sources: {sim: {use: simulator, rate: '${env:RATE}'}}
 sinks: {out: {use: file, path: out.jsonl, keep: 7 days}}
+state: {dir: state}
+journal: {max_size: 72MB, min_free: 0}
 """
+HOURS = "journal: 102 hours fit, before compression, at 1 full ticks/s (one a second for each instrument)"
+"""What is said of GOOD: 72 MB hold 102 hours of one tick a second."""
 
 
 @pytest.fixture
@@ -31,7 +36,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 def test_a_good_file_is_ok(run):
     done = run(a=GOOD)
-    assert (done.exit_code, done.output) == (0, "a.yaml: ok (1 source, 1 sink)\n")
+    assert (done.exit_code, done.output) == (0, f"a.yaml: ok (1 source, 1 sink)\n{HOURS}\n")
+
+
+def test_without_a_journal_it_says_what_is_impossible(run):
+    done = run(a=GOOD.replace("{max_size: 72MB, min_free: 0}", "off"))
+    assert done.exit_code == 0
+    first, *_, last = done.output.splitlines()
+    assert first.startswith("a.yaml:3:9: warning: sinks.out: the journal is off, so delivery is live")
+    assert last == OFF
 
 
 def test_every_file_is_checked_and_the_problems_are_counted(run):
@@ -49,6 +62,7 @@ def test_every_file_is_checked_and_the_problems_are_counted(run):
         "                             ^",
         "a.yaml: 3 problems",
         "b.yaml: ok (1 source, 1 sink)",
+        HOURS,
         "c.yaml:1:1: sources: needs at least one source",
         "    sources:",
         "    ^",
@@ -58,18 +72,23 @@ def test_every_file_is_checked_and_the_problems_are_counted(run):
 
 
 def test_warnings_are_shown_and_do_not_fail(run):
-    done = run(a="sources: {sim: {use: simulator}}\n")
+    done = run(
+        a="sources: {sim: {use: simulator}}\njournal: {max_size: 72MB, min_free: 0}\nstate: {dir: state}\n"
+    )
     assert done.exit_code == 0
     assert done.output.startswith("a.yaml:1:1: warning: sinks: there is no sink: ticks go nowhere\n")
-    assert done.output.endswith("a.yaml: ok (1 source, 0 sinks)\n")
+    assert done.output.endswith(f"a.yaml: ok (1 source, 0 sinks)\n{HOURS}\n")
 
 
 def test_json_says_the_same(run):
     done = run("--format", "json", a=GOOD, b=GOOD.replace("rate", "rte"))
     assert done.exit_code == 78
     good, bad = json.loads(done.output)["files"]
-    assert good == {"file": "a.yaml", "ok": True, "problems": [], "warnings": [], "sources": 1, "sinks": 1}
+    assert good == {
+        "file": "a.yaml", "ok": True, "problems": [], "warnings": [], "sources": 1, "sinks": 1, "journal": HOURS,
+    }  # fmt: skip
     assert (bad["file"], bad["ok"], bad["warnings"]) == ("b.yaml", False, [])
+    assert "journal" not in bad
     assert bad["problems"] == [
         {
             "file": "b.yaml", "line": 2, "column": 33, "path": "sources.sim.rte", "message": "unknown key",

@@ -1,15 +1,32 @@
 """Servers on loopback and on Unix sockets, and a client that sends bytes as they are."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import msgspec
 import pytest
 import trio
 
+from tickerd.control.access_protocol import Charge
+from tickerd.control.app import Application
+from tickerd.control.broadcast import Broadcast
+from tickerd.control.facade import ConfigShown, PluginShown, WantedShown
+from tickerd.control.figures import ApiFigures
 from tickerd.control.limits import Limits
-from tickerd.control.server import Door, Server
+from tickerd.control.reception import Reach
+from tickerd.control.route import Route
+from tickerd.control.routes import ROUTES
+from tickerd.control.server import Door, Figures, Server
+from tickerd.observe.picture import JournalPicture, Picture, SinkPicture, SourcePicture, Totals
+from tickerd.plugin import Clock, Instrument, Tick
+from tickerd.plugin.auth import Listener as PluginListener
+from tickerd.plugin.auth import Principal, Request
+from tickerd.plugin.ratelimit import Decision, Rate
+from tickerd.plugin.scopes import ALL_SCOPES
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -33,11 +50,19 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 class Running:
     """A server that runs, and how to talk to it."""
 
-    def __init__(self, server: Server, listener: trio.SocketListener, path: Path | None) -> None:
+    def __init__(
+        self,
+        app: App,
+        server: Server,
+        listener: trio.SocketListener,
+        path: Path | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.app = app
         self.server = server
         self.listener = listener
         self.path = path
-        self.crashed = False
+        self.nursery = nursery
 
     async def connect(self) -> trio.SocketStream:
         """A raw connection."""
@@ -49,11 +74,11 @@ class Running:
         """Send bytes and read until the server closes."""
         async with await self.connect() as stream:
             with trio.fail_after(seconds):
-                try:
-                    await stream.send_all(data)
-                    return await read_all(stream)
-                except trio.BrokenResourceError:
-                    return b""
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_send, stream, data)
+                    answer = await read_all(stream)
+                    nursery.cancel_scope.cancel()
+        return answer
 
     async def is_alive(self) -> bool:
         """Whether it still answers."""
@@ -62,14 +87,17 @@ class Running:
         )
 
 
+async def _send(stream: trio.SocketStream, data: bytes) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        await stream.send_all(data)
+
+
 async def read_all(stream: trio.SocketStream) -> bytes:
     """Everything up to the end; a reset is an end."""
     received = b""
-    try:
+    with suppress(trio.BrokenResourceError):
         async for data in stream:
             received += data
-    except trio.BrokenResourceError:
-        pass
     return received
 
 
@@ -82,7 +110,12 @@ def serve(tmp_path: Path) -> Serve:
 
     @asynccontextmanager
     async def serving(
-        app: App = hello, limits: Limits | None = None, *, unix: bool = False
+        app: App = hello,
+        limits: Limits | None = None,
+        *,
+        unix: bool = False,
+        tls: ssl.SSLContext | None = None,
+        figures: Figures | None = None,
     ) -> AsyncIterator[Running]:
         path = tmp_path / "api.sock" if unix else None
         if path is not None:
@@ -92,10 +125,233 @@ def serve(tmp_path: Path) -> Serve:
             listener = trio.SocketListener(listening)
         else:
             listener = (await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024))[0]
-        server = Server(app, limits)
+        server = Server(app, limits, figures)
         async with listener, trio.open_nursery() as nursery:
-            await nursery.start(server.run, [Door("unix:api" if unix else "127.0.0.1:0", listener)])
-            yield Running(server, listener, path)
+            await nursery.start(server.run, [Door("unix:api" if unix else "127.0.0.1:0", listener, tls)])
+            yield Running(app, server, listener, path, nursery)
             server.stop()
 
     return serving
+
+
+# -- the application -------------------------------------------------------------------------------------
+
+TABLE = {
+    instrument.symbol: instrument
+    for instrument in (
+        Instrument("kite", 408065, "NSE", "INFY", name="INFOSYS", segment="NSE", instrument_type="EQ"),
+        Instrument("kite", 738561, "NSE", "RELIANCE", name="RELIANCE INDUSTRIES", instrument_type="EQ"),
+        Instrument("kite", 256265, "NSE", "NIFTY 50", name="NIFTY 50", segment="INDICES"),
+        Instrument("kite", 500209, "BSE", "INFY", name="INFOSYS", instrument_type="EQ"),
+        Instrument("kite", 9, "NFO", "INFY26NOVFUT", name="INFY", instrument_type="FUT", expiry="2026-11-26"),
+    )
+}
+
+
+class FakeFacade:
+    """A daemon that stands still; tests put into it what they need."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.events = Broadcast(epoch=7)
+        self.shown = Picture(
+            version="0.1.0",
+            epoch=7,
+            now_ns=1_790_000_000_000_000_000,
+            uptime_s=12.5,
+            ready=True,
+            sources=(
+                SourcePicture(
+                    name="kite",
+                    use="kite",
+                    state="running",
+                    reported="connected",
+                    totals=Totals(ticks=10, bytes=1840),
+                    last_tick_age_s=0.2,
+                    wanted=2,
+                    market="open",
+                ),
+            ),
+            sinks=(SinkPicture(name="archive", use="file", state="running", written=9, dropped={"slow": 1}),),
+            journal=JournalPicture(state="writing"),
+        )
+        self.ticks: dict[str, Any] = {}
+
+    def picture(self) -> Picture:
+        """See `Facade`."""
+        return self.shown
+
+    def tables(self) -> list[dict[str, Instrument]]:
+        """See `Facade`."""
+        return [TABLE]
+
+    def find(self, key: str | int) -> Instrument | None:
+        """See `Facade`."""
+        if isinstance(key, int):
+            return next((one for one in TABLE.values() if one.token == key), None)
+        return TABLE.get(key)
+
+    def latest(self, instrument: Instrument) -> Tick | None:
+        """See `Facade`."""
+        return self.ticks.get(instrument.symbol)
+
+    def wanted(self) -> list[tuple[str, str]]:
+        """See `Facade`."""
+        return [("kite", "NSE:INFY"), ("kite", "BSE:INFY"), ("demo", "NSE:A")]
+
+    def want(self, source: str, instrument: str) -> WantedShown | None:
+        """See `Facade`."""
+        return WantedShown(instrument=instrument, source=source, mode="full", owners=("yaml",))
+
+    def plugins(self) -> list[PluginShown]:
+        """See `Facade`."""
+        return [PluginShown(name="kite", distribution="tickerd", version="0.1.0", loaded=True)]
+
+    def config(self) -> ConfigShown:
+        """See `Facade`."""
+        return ConfigShown(
+            file="t.yaml", generation=1, applied_ns=5, values={"sources": {"kite": {"api_key": "***"}}}
+        )
+
+
+class FakeAccess:
+    """Keys by their text; limits that tests set."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Principal] = {
+            "all": Principal(id="key all", scopes=ALL_SCOPES),
+            "none": Principal(id="key none", scopes=frozenset()),
+            "nse": Principal(id="key nse", scopes=frozenset({"ticks:read:NSE"})),
+        }
+        self.left: dict[str, int] = {}
+        self.requests: list[Request] = []
+        self.hits: list[tuple[str, str | None]] = []
+
+    def blocked(self, request: Request) -> Charge | None:
+        """See `Access`."""
+        charge = self._charge("addresses")
+        return None if charge.decision.allowed or request.is_local else charge
+
+    async def authenticate(self, request: Request) -> Principal | None:
+        """See `Access`."""
+        self.requests.append(request)
+        if request.credential is not None:
+            return self.keys.get(request.credential.text)
+        if request.is_local:
+            return Principal(id=f"uid {request.uid}", scopes=request.listener.scopes)
+        return None
+
+    def authorize(self, principal: Principal, scope: str) -> bool:
+        """See `Access`."""
+        return principal.may(scope)
+
+    def hit(
+        self, rate_class: str, request: Request, principal: Principal | None = None, cost: int = 1
+    ) -> Charge:
+        """See `Access`."""
+        self.hits.append((rate_class, principal.id if principal else None))
+        self.left[rate_class] = self.left.get(rate_class, 1000) - cost
+        return self._charge(rate_class)
+
+    def _charge(self, rate_class: str) -> Charge:
+        left = self.left.get(rate_class, 1000)
+        return Charge(Rate(10, 60), Decision(left >= 0, max(left, 0), 12.2, 0.0 if left >= 0 else 6.0))
+
+
+@dataclass
+class Answer:
+    """A parsed answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return msgspec.json.decode(self.body)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From the bytes of one answer on a connection that was closed after it."""
+        head, _, body = data.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (one.split(": ", 1) for one in lines)}
+        if headers.get("transfer-encoding") == "chunked":
+            body = _dechunked(body)
+        return cls(int(line.split()[1]), headers, body)
+
+
+class Api:
+    """An application that runs, and how to ask it."""
+
+    def __init__(self, facade: FakeFacade, access: FakeAccess, application: Application) -> None:
+        self.facade = facade
+        self.access = access
+        self.application = application
+        self.running: Running
+
+    async def raw(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
+        """One request on a connection of its own; header names with ``_`` for ``-``."""
+        lines = {"Host": "localhost", "Connection": "close"}
+        if body:
+            lines |= {"Content-Length": str(len(body)), "Content-Type": "application/json"}
+        lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        data = await self.running.ask(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return Answer.parse(data)
+
+    async def get(self, target: str, key: str | None = "all", **headers: str) -> Answer:
+        """A GET with a key."""
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        return await self.raw("GET", target, **headers)
+
+    async def post(self, target: str, body: Any, key: str | None = "all", **headers: str) -> Answer:
+        """A POST of JSON with a key."""
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        return await self.raw("POST", target, msgspec.json.encode(body), **headers)
+
+
+def _dechunked(data: bytes) -> bytes:
+    whole = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        whole += data[: int(size, 16)]
+        data = data[int(size, 16) + 2 :]
+    return whole
+
+
+@pytest.fixture
+def open_api(serve: Serve) -> Callable[..., AbstractAsyncContextManager[Api]]:
+    """``async with open_api(hosts=…, routes=…) as api``: over TCP, or over a Unix socket that may do everything."""
+
+    @asynccontextmanager
+    async def opening(
+        routes: Sequence[Route] = ROUTES,
+        limits: Limits | None = None,
+        *,
+        unix: bool = False,
+        scopes: frozenset[str] = ALL_SCOPES,
+        **reach: Any,
+    ) -> AsyncIterator[Api]:
+        facade, access = FakeFacade(), FakeAccess()
+        door = "unix:api" if unix else "127.0.0.1:0"
+        listener = PluginListener(address=door, auth=("keys",), scopes=scopes)
+        server_figures = Figures()
+        application = Application(
+            routes, facade, access, Reach(listeners=[listener], **reach), ApiFigures(server_figures), limits
+        )
+        api = Api(facade, access, application)
+        async with serve(application.quart, limits, unix=unix, figures=server_figures) as api.running:
+            yield api
+
+    return opening
+
+
+@pytest.fixture
+async def api(open_api: Callable[..., AbstractAsyncContextManager[Api]]) -> AsyncIterator[Api]:
+    """One over TCP with all routes."""
+    async with open_api() as opened:
+        yield opened

@@ -158,6 +158,12 @@ def operations() -> Document:
 
 
 @pytest.fixture
+def journal() -> Document:
+    """docs/journal.md."""
+    return Document(ROOT / "docs/journal.md")
+
+
+@pytest.fixture
 def kite() -> Document:
     """docs/kite.md."""
     return Document(ROOT / "docs/kite.md")

@@ -12,6 +12,7 @@ from tickerd.config.settings import (
     EVENT_KINDS,
     BatchSettings,
     CalendarOptions,
+    JournalSettings,
     LimitSettings,
     LogSettings,
     RetrySettings,
@@ -32,6 +33,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "retry": RetrySettings,
     "state": StateSettings,
     "calendar": CalendarOptions,
+    "journal": JournalSettings,
     "log": LogSettings,
     "limits": LimitSettings,
 }

@@ -11,6 +11,17 @@ from tickerd.runtime.unit import State
 from tickerd_plugins.file.disk import REASONS
 from tickerd_plugins.kite import outage
 
+OWN_REASONS = [
+    "slow_consumer",
+    "sink_failed",
+    "restart",
+    "journal_failed",
+    "journal_slow",
+    "retention",
+    "cursor_beyond_journal",
+]
+"""Of gaps that tickerd itself tells."""
+
 
 def test_every_state_of_a_unit_is_told(operations: Any) -> None:
     told = {row[0].strip("`") for row in operations.table("States of a unit", "state")}
@@ -29,11 +40,13 @@ def test_the_file_sinks_reasons_exist(operations: Any) -> None:
     assert reasons <= set(REASONS.values())
 
 
-def test_the_reasons_of_gaps_are_all_there_are(operations: Any) -> None:
+def test_the_reasons_of_gaps_are_all_there_are(operations: Any, journal: Any) -> None:
     fields = {row[0].strip("`"): row[1] for row in operations.table("Gaps", "field")}
     upstream, own = fields["reason"].split("Our own:")
     assert re.findall(r"`(\w+)`", upstream) == sorted(get_args(outage.Reason))
-    assert re.findall(r"`(\w+)`", own) == ["slow_consumer", "sink_failed"]
+    assert re.findall(r"`(\w+)`", own) == OWN_REASONS
+    # tests/docs/test_journal.py compares these with the code
+    assert {row[0].strip("`") for row in journal.table("Gaps", "reason")} == set(OWN_REASONS)
     named = {name for names in fields for name in re.findall(r"\w+", names)}
     assert named <= set(Gap.__struct_fields__)
 

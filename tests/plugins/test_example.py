@@ -72,7 +72,7 @@ def test_it_is_found_by_its_entry_point_and_nothing_is_wrong_with_it(python: str
     )
     assert json.loads(_run([python, "-c", code], tmp_path)) == [
         "tickerd-example",
-        ["source", "sink"],
+        ["source", "sink", "authenticator"],
         ["example-feed"],
         None,
     ]
@@ -114,7 +114,7 @@ def test_the_wheel_holds_the_package_and_its_licence(wheel: Path) -> None:
     inside = {name for name in names if name.startswith("tickerd_example/")}
     assert inside == {
         f"tickerd_example/{name}"
-        for name in ("__init__.py", "feed.py", "protocol.py", "py.typed", "sink.py", "source.py")
+        for name in ("__init__.py", "auth.py", "feed.py", "protocol.py", "py.typed", "sink.py", "source.py")
     }
     assert any(name.endswith("LICENSE") for name in names)
 
@@ -130,7 +130,7 @@ def test_its_readme_names_every_file_and_every_option(example: Path) -> None:
     readme = (example / "README.md").read_text()
     for file in (example / "src/tickerd_example").glob("*.py"):
         assert file.name in readme
-    for name in ("address", "silence", "path"):
+    for name in ("address", "silence", "path", "file", "header", "scopes"):
         assert f"`{name}`" in readme
 
 

@@ -33,6 +33,8 @@ FAILED_COST = 10
 """What a wrong credential costs the address that it came from."""
 ADDRESSES = "addresses"
 """The class that is charged before it is known who calls."""
+_NO_ADDRESS = ""
+"""A key that is never charged: what is left to it is all that there is."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,19 @@ class Access:
         return None
 
     def blocked(self, request: Request) -> Charge | None:
-        """What refuses a caller whose address has used up its limit, whoever he is; None: he may go on.
+        """What refuses a caller whose address cannot afford another wrong credential; None: he may go on.
 
-        Asking costs nothing. An anonymous call costs the address 1 and a wrong credential more, which
-        `authenticate` charges; who is known costs it nothing.
+        Asking costs nothing, and so does a call that is anonymous or of somebody known: `authenticate` charges
+        the address for what is wrong.
         """
-        if self._charge(ADDRESSES, request, None, 0).decision.remaining > 0:
+        if request.is_local:
             return None
-        charge = self._charge(ADDRESSES, request, None, 1)
+        rate, said = self._charge(ADDRESSES, request, None, 0)
+        limiter = self._limits[ADDRESSES].limiter
+        whole = limiter.hit(_NO_ADDRESS, rate, 0, trio.current_time()).remaining
+        if said.remaining >= min(FAILED_COST, whole):
+            return None
+        charge = self._charge(ADDRESSES, request, None, FAILED_COST)
         if charge.decision.allowed:
             return None
         self.calls[ADDRESSES, "limited"] += 1
@@ -141,7 +148,8 @@ class Access:
     async def _ask(self, request: Request) -> Principal | None:
         """The first that knows him; one that fails lets nobody in, and does not keep the others from it."""
         for name in request.listener.auth:
-            if (found := await self._asked(name, self._auth[name][1], request)) is not None:
+            known = self._auth.get(name)  # a reload may have taken it away under an open listener
+            if known is not None and (found := await self._asked(name, known[1], request)) is not None:
                 return found
         if request.listener.is_unix:
             return await self._asked("unix", self._local, request)
@@ -159,21 +167,18 @@ class Access:
 
     def _failed(self, request: Request, *, shown: bool) -> None:
         self.outcomes["refused" if shown else "anonymous"] += 1
-        self._spend(request, FAILED_COST if shown else 1)
-        if shown:
-            self._log.warning(
-                "authentication failed",
-                listener=request.listener.address,
-                peer=request.peer,
-                uid=request.uid,
-                shown_in=None if request.credential is None else request.credential.origin,
-            )
-
-    def _spend(self, request: Request, cost: int) -> None:
-        """Charge the address as much of it as it has left: a call that is refused would charge nothing."""
+        if not shown:
+            return
+        # as much of it as is left: others of this address may have failed while this one was asked about
         left = self._charge(ADDRESSES, request, None, 0).decision.remaining
-        if left > 0:
-            self._charge(ADDRESSES, request, None, min(cost, left))
+        self._charge(ADDRESSES, request, None, min(FAILED_COST, left))
+        self._log.warning(
+            "authentication failed",
+            listener=request.listener.address,
+            peer=request.peer,
+            uid=request.uid,
+            shown_in=None if request.credential is None else request.credential.origin,
+        )
 
     # -- how often --------------------------------------------------------------------------------------
 
@@ -193,7 +198,7 @@ class Access:
             rate = principal.limits.rates.get(rate_class, rate)
         if request.is_local:
             return Charge(rate, Decision(allowed=True, remaining=rate.count, reset_s=0, retry_after_s=0))
-        who = network(request.peer or "") if principal is None else principal.id
+        who = network(request.peer or "?") if principal is None else principal.id
         return Charge(rate, limit.limiter.hit(who, rate, cost, trio.current_time()))
 
     # -- the configuration ------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Application:
         self._limits = limits or Limits()
         self._reception = Reception(access, reach, self.figures)
         self._log = structlog.get_logger()
+        self._described: bytes | None = None
         self.quart = self._quart()
 
     def _quart(self) -> QuartTrio:
@@ -86,7 +87,9 @@ class Application:
                     query=parse_query(route.query, request.args),
                     body=await self._body(route),
                     headers=exchange.caller.headers,
-                    stopping=request.scope["state"]["stopping"],  # type: ignore[typeddict-item]
+                    description=self._description,
+                    collectors=self.figures.collectors,
+                    stopping=request.scope["state"]["stopping"],
                 )
                 return answer(route, await route.handler(call))
             assert limit.cancelled_caught
@@ -94,9 +97,20 @@ class Application:
 
         return view
 
+    async def warm(self) -> None:
+        """Make beforehand what would otherwise hold the loop up at its first use, in a thread."""
+        await trio.to_thread.run_sync(self._description, abandon_on_cancel=True)
+
+    def _description(self) -> bytes:
+        if self._described is None:
+            from tickerd.control.openapi import describe  # noqa: PLC0415 - imports and makes a lot
+
+            self._described = msgspec.json.encode(describe(list(self._routes.values())))
+        return self._described
+
     async def _body(self, route: Route) -> Input | None:
         headers = request.headers
-        data: bytes = await request.get_data(cache=True, as_text=False)
+        data: bytes = await request.get_data(cache=True, as_text=False, parse_form_data=False)
         if route.body is None:
             if data:
                 raise Problem(400, "this route takes no body")
@@ -212,8 +226,3 @@ def _is_list(annotation: Any) -> bool:
     if origin in (Union, UnionType):
         return any(map(_is_list, get_args(annotation)))
     return origin in (list, tuple, set, frozenset)
-
-
-def encode(value: Any) -> bytes:
-    """JSON of plain data and msgspec values."""
-    return msgspec.json.encode(value)

@@ -167,6 +167,8 @@ class GatedConnection(h11.Connection):
 
     def _vet(self) -> None:
         waiting, _ = self.trailing_data
+        if waiting and not waiting[:1].isupper():
+            raise Refused(400, "this is not HTTP")
         end = _HEAD_END.search(waiting)
         if end is not None:
             if not waiting[: end.end()].endswith(b"\r\n\r\n"):

@@ -77,7 +77,7 @@ class Reception:
 
     def open(self, http: HttpRequest, route: Route | None) -> Exchange:
         """Take down what is known of a request."""
-        peer: Peer = http.scope["state"]["peer"]  # type: ignore[typeddict-item]
+        peer: Peer = http.scope["state"]["peer"]
         given = http.headers.get("X-Request-Id", "")
         return Exchange(
             id=given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8),
@@ -188,7 +188,9 @@ class Reception:
             headers.setdefault(name, value)
         if exchange.origin is not None:
             headers["Access-Control-Allow-Origin"] = exchange.origin
-            headers["Access-Control-Expose-Headers"] = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+            headers["Access-Control-Expose-Headers"] = (
+                "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+            )
             headers.add("Vary", "Origin")
         if exchange.charge is not None and exchange.route is not None and "RateLimit" not in headers:
             for name, value in rate_headers(exchange.route.rate, exchange.charge).items():
@@ -199,7 +201,8 @@ class Reception:
 
     def _log_request(self, exchange: Exchange, http: HttpRequest, status: int, seconds: float) -> None:
         """Without the query string: it is where people put secrets by mistake."""
-        is_noise = exchange.route is not None and exchange.route.is_probe and status < 400
+        route = exchange.route
+        is_noise = route is not None and (route.is_probe or route.is_scrape) and status < 400
         log = self._log.debug if is_noise else self._log.info
         log(
             "request",

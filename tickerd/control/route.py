@@ -1,6 +1,6 @@
 """What a route is: everything that the application, its description and the tests need to know of it, in one place."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, Literal, TypeVar
@@ -60,6 +60,10 @@ class Call:
     """Of the route's ``body`` model, or None."""
     headers: Mapping[str, str]
     """Names in lower case."""
+    description: Callable[[], bytes]
+    """The API's own description, as JSON."""
+    collectors: Sequence[Any]
+    """What the API counts of itself, for `prometheus_client`."""
     stopping: trio.Event
     """Set when the server stops: answers without an end come to theirs."""
 
@@ -103,7 +107,9 @@ class Route:
     statuses: Mapping[int, str] = field(default_factory=dict)
     """Further answers of its own: status → when."""
     is_probe: bool = False
-    """Probes and scrapers come by address: the Host header is not checked, and calls are not logged."""
+    """Probes come by address and often: the Host header is not checked, and calls that succeed are not logged."""
+    is_scrape: bool = False
+    """Called often: calls that succeed are not logged."""
 
     @property
     def operation(self) -> str:

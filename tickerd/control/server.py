@@ -55,7 +55,7 @@ class Server:
     No client can end it or hold it up: what goes wrong in a connection ends that connection alone.
     """
 
-    def __init__(self, app: App, limits: Limits | None = None) -> None:
+    def __init__(self, app: App, limits: Limits | None = None, figures: Figures | None = None) -> None:
         self._app = shielded(app)
         self._limits = limits or Limits()
         self._config = _config(self._limits)
@@ -66,7 +66,7 @@ class Server:
         self._empty = trio.Event()
         self._told_at = -TELL_EVERY_S
         self._log = structlog.get_logger()
-        self.figures = Figures()
+        self.figures = figures or Figures()
 
     def stop(self) -> None:
         """Accept no more, let requests in flight finish within the limit, and have `run` return."""

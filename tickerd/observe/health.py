@@ -177,7 +177,9 @@ def _journal(journal: JournalPicture) -> Iterator[Reason]:
         yield _failing("journal", "failing", journal.detail or "the disk does not take anything")
     free, least = journal.free_bytes, journal.min_free_bytes
     if free is not None and least is not None and free < least:
-        yield _failing("journal", "disk_full", f"{free} bytes are free, fewer than journal.min_free ({least})")
+        yield _failing(
+            "journal", "disk_full", f"{free} bytes are free, fewer than journal.min_free ({least})"
+        )
 
 
 def _house(picture: Picture, thresholds: Thresholds) -> Iterator[Reason]:

@@ -85,7 +85,7 @@ class RouteClass(NamedTuple):
 RATE_CLASSES: Mapping[str, RouteClass] = {
     "addresses": RouteClass(
         Rate(300, 60),
-        "Of one address, before it is known who calls: a call without a credential costs 1, a wrong credential 10.",
+        "Wrong credentials of one address: each costs 10.",
     ),
     "administration": RouteClass(Rate(5, 3600), "Changes of keys, and reloads."),
     "breakers": RouteClass(Rate(5, 60), "Resets of breakers."),

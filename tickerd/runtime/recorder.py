@@ -69,6 +69,7 @@ class Recorder:
         self._before: dict[str, Batch] = {}
         self._restarted: deque[tuple[Batch, Origin]] = deque()
         self._came_back = trio.Event()
+        self._stopping = False
         self.durable: frozenset[str] = frozenset()
         """Units whose cursors count; those of sinks that are no longer configured hold nothing."""
         self.swept = Swept()
@@ -140,7 +141,15 @@ class Recorder:
             await nursery.start(self.journal.run)
             nursery.start_soon(kept, SOURCE, self._tell_restarts)
             nursery.start_soon(kept, SOURCE, self._keep_house)
+            nursery.start_soon(self._stop_with_us)
             task_status.started()
+
+    async def _stop_with_us(self) -> None:
+        """A thread that compresses is not cancelled: it asks between two blocks."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._stopping = True
 
     async def _keep_house(self) -> None:
         while True:
@@ -213,7 +222,7 @@ class Recorder:
             for segment in found:
                 path = segment.path
                 if path != self.journal.open_path and path.name.endswith(SUFFIX):
-                    await trio.to_thread.run_sync(compress, path, self._files)
+                    await trio.to_thread.run_sync(partial(compress, path, self._files, stop=lambda: self._stopping))
         except OSError as error:
             self._log.error("journal cannot be compressed", reason=error.strerror or str(error))
 

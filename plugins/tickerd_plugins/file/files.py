@@ -297,10 +297,6 @@ class Files:
         """Open a file and mend it; None when it is a file of somebody else's, which stays as it is."""
         if len(self._open) >= self._limit:
             self._evict()
-        if self._ledger is not None and self._disk.look(self._root, path) is None:
-            if path in self._left:
-                self._is_another(path)
-            self._note(path, ABSENT)
         fd = self._disk.open(self._root, path)
         try:
             output = Output(self._disk, fd, encoder(kind.compression), kind.header)

@@ -116,7 +116,7 @@ class Ledger:
                 if size > len(self._text):  # what could not be written whole, or counts no more
                     self._disk.truncate(fd, len(self._text))
                 self._disk.write(fd, lines, len(self._text))
-            pass
+            self._disk.sync(fd)
         finally:
             self._disk.close(fd)
         if not self._text:

@@ -52,11 +52,9 @@ class EventStream(ResponseBody):
         self._stopping = stopping
         self._leaving = ExitStack()
 
-    async def __aenter__(self) -> Self:  # type: ignore[override]
+    async def __aenter__(self) -> Self:
         """Join."""
-        self._listener = self._leaving.enter_context(
-            self._broadcast.listen(self._kinds, after=self._after)
-        )
+        self._listener = self._leaving.enter_context(self._broadcast.listen(self._kinds, after=self._after))
         self._begun = False
         return self
 
@@ -96,6 +94,7 @@ class EventStream(ResponseBody):
         if self._principal is not None:
             events.append(self._principal.revoked.wait)
         async with trio.open_nursery() as nursery:
+
             async def first(wait: object) -> None:
                 await wait()  # type: ignore[operator]
                 nursery.cancel_scope.cancel()

@@ -1,15 +1,16 @@
 """Figures for Prometheus."""
 
-from prometheus_client.exposition import choose_encoder
-
 from tickerd.control.metrics import exposition
 from tickerd.control.route import Call, Reply, Route
+from tickerd.control.routes.health import THRESHOLDS
+from tickerd.observe.health import assess
 
 
 async def metrics(call: Call) -> Reply:
     """In the text format or OpenMetrics, as the scraper likes."""
-    encode, content_type = choose_encoder(call.headers.get("accept", ""))
-    body = exposition(call.facade.picture(), call.registries, encode)
+    picture = call.facade.picture()
+    verdict = assess(picture, THRESHOLDS)
+    body, content_type = exposition(picture, verdict, call.collectors, call.headers.get("accept", ""))
     return Reply(body=body, content_type=content_type)
 
 
@@ -21,6 +22,6 @@ ROUTES = (
         handler=metrics,
         scope="metrics:read",
         content_type="text/plain",
-        is_probe=True,
+        is_scrape=True,
     ),
 )

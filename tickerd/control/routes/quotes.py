@@ -40,7 +40,8 @@ class Quotes(Shown):
     """What is known of each."""
 
     quotes: dict[
-        str, Annotated[Any, WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/Row"}, {"type": "null"}]})]
+        str,
+        Annotated[Any, WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/Row"}, {"type": "null"}]})],
     ]
     """By the text that was asked for; null where there has been no tick."""
     unknown: tuple[str, ...]

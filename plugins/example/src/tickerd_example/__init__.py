@@ -6,7 +6,7 @@ The imports stand inside the hooks: a configuration that uses only the sink does
 from collections.abc import Sequence
 
 import click
-from tickerd.plugin import ServingSink, Sink, Source, hookimpl
+from tickerd.plugin import Authenticator, ServingSink, Sink, Source, hookimpl
 
 TICKERD_API = 0
 """The version of the plugin API that this was written for."""
@@ -26,6 +26,14 @@ def tickerd_sinks() -> type[Sink] | type[ServingSink]:
     from tickerd_example.sink import LatestSink
 
     return LatestSink
+
+
+@hookimpl
+def tickerd_authenticators() -> type[Authenticator]:
+    """The authenticator type of this plugin."""
+    from tickerd_example.auth import TokenFile
+
+    return TokenFile
 
 
 @hookimpl
