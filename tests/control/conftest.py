@@ -1,7 +1,7 @@
 """Servers on loopback and on Unix sockets, and a client that sends bytes as they are."""
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import msgspec
 import pytest
+import structlog
+import structlog.testing
 import trio
 
 from tickerd.control.access_protocol import Charge
@@ -355,3 +357,10 @@ async def api(open_api: Callable[..., AbstractAsyncContextManager[Api]]) -> Asyn
     """One over TCP with all routes."""
     async with open_api() as opened:
         yield opened
+
+
+@pytest.fixture
+def log_output() -> Iterator[list[dict[str, Any]]]:
+    """What is logged during the test, as dicts."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines

@@ -15,7 +15,6 @@ S = 10**9
 DAY = 86_400 * S
 NOW = 1_800_000_000 * S
 BY = By("uid 1000", "cli")
-CHARTS = NewKey(label="charts", scopes=["ticks:read"])
 
 
 @pytest.fixture
@@ -26,9 +25,7 @@ def peppers():
 @pytest.fixture
 def make(connection, peppers):
     def make(now_ns=NOW, **values):
-        new = CHARTS.model_copy(
-            update=dict(NewKey.model_validate({"label": "charts", "scopes": ["ticks:read"], **values}))
-        )
+        new = NewKey.model_validate({"label": "charts", "scopes": ["ticks:read"], **values})
         return keys.create(connection, peppers, new, BY, now_ns=now_ns)
 
     return make

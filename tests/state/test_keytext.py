@@ -41,8 +41,21 @@ def test_two_letters_changed_round_are_noticed(data):
     assert parse_key(text[:at] + text[at + 1] + text[at] + text[at + 2 :]) is None
 
 
-@pytest.mark.parametrize("damage", [str.lower, str.upper, lambda t: t[:-1], lambda t: t + "x", lambda t: f" {t}", lambda t: f"{t}\n",
-                                    lambda t: t.replace("_", "-"), lambda t: t * 3, lambda t: "", lambda t: t.replace("live", "evil")])  # fmt: skip
+DAMAGE = {
+    "cut": lambda text: text[:-1],
+    "longer": lambda text: f"{text}x",
+    "lower": str.lower,
+    "upper": str.upper,
+    "space before": lambda text: f" {text}",
+    "line break after": lambda text: f"{text}\n",
+    "hyphens": lambda text: text.replace("_", "-"),
+    "three times": lambda text: text * 3,
+    "another kind": lambda text: text.replace("live", "evil"),
+    "another of our kinds": lambda text: text.replace("live", "boot"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_what_is_cut_or_bent_is_no_key(damage):
     assert parse_key(damage(new_key("live").text)) is None
 

@@ -53,6 +53,9 @@ def shielded(app: App) -> AppWrapper:
         async def shielded_send(message: Any) -> None:
             with trio.CancelScope(shield=True):
                 await send(message)
+            # once the client has gone, hypercorn returns at once: an application that goes on sending must not
+            # freeze the loop, and must hear of its cancellation
+            await trio.lowlevel.checkpoint()
 
         await app(scope, receive, shielded_send)
 
@@ -207,8 +210,6 @@ class Connection(TCPServer):
                 sent = await self._write(event.data)
             if not sent:
                 await self.protocol.handle(Closed())
-            # An application that goes on sending to a client that has gone must not freeze the loop.
-            await trio.lowlevel.checkpoint()
         elif isinstance(event, Closed):
             await self._close()
             await self.protocol.handle(Closed())

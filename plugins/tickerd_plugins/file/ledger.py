@@ -11,6 +11,7 @@ into a small log before anything about it is changed, so that it can be set back
 3. What a file is set back to is its end in the stored commit; if it has none there, the first entry made since.
 """
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -75,6 +76,14 @@ _line = msgspec.json.Encoder().encode
 _unline = msgspec.json.Decoder(_Line).decode
 
 
+_CRC = 8
+
+
+def _crc(text: bytes) -> bytes:
+    # a power cut can leave a line whose beginning is new and whose end is of one that stood there before
+    return b"%08x" % zlib.crc32(text)
+
+
 class Ledger:
     """Of one sink, in the unit's own directory. Blocking; not thread-safe.
 
@@ -128,7 +137,8 @@ class Ledger:
 
     def _entry(self, path: str, end: End) -> bytes:
         anew = path in self._replaced
-        return _line(_Line(self._generation, self._stored, self._root, path, end, anew)) + b"\n"
+        text = _line(_Line(self._generation, self._stored, self._root, path, end, anew))
+        return _crc(text) + text + b"\n"
 
     def forget(self, path: str) -> None:
         """The file that we knew by this name is gone; the next one is another."""
@@ -208,8 +218,10 @@ class Ledger:
         size = 0
         for line in text.split(b"\n")[:-1]:
             try:
-                lines.append(_unline(line))
-            except (msgspec.MsgspecError, UnicodeError):
+                if line[:_CRC] != _crc(line[_CRC:]):
+                    break
+                lines.append(_unline(line[_CRC:]))
+            except msgspec.MsgspecError:  # another version wrote it
                 break
             size += len(line) + 1
         return lines, text[:size]

@@ -70,6 +70,7 @@ def _one(disk: Disk, place: Place, ends: Sequence[End], done: Restored) -> None:
         _is_gone(place, done)
     elif cut == Cut(0):
         disk.remove(*place, sync=True)
+        done.gone.add(place)
         done.files, done.size = done.files + 1, done.size + size
     elif cut != Cut(size):  # without a closing nothing before the end was written over
         _cut(disk, place, cut, done)
