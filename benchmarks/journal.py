@@ -138,7 +138,10 @@ def reading(directory: Path, batches: Sequence[Batch]) -> str:
     ]
     results = contest(field, len(batches) * PACKETS, REPEATS)
     size = path.stat().st_size
-    rates = [f"{r.name}: {1 / r.median:.1f} M ticks/s, {size / (r.median * len(batches) * PACKETS):.0f} MB/s" for r in results]
+    count = len(batches) * PACKETS
+    rates = [
+        f"{r.name}: {1 / r.median:.1f} M ticks/s, {size / (r.median * count):.0f} MB/s" for r in results
+    ]
     return table("Reading back", results) + "\n\n" + "\n".join(rates)
 
 
@@ -169,7 +172,8 @@ def joining(directory: Path, batches: Sequence[Batch]) -> str:
         took.append((time.perf_counter() - begin) * 1e3)
         assert isinstance(first, Batch)
     texts = ", ".join(f"{ms:.0f}" for ms in took)
-    return f"Joining a journal of {path.stat().st_size / 2**30:.1f} GiB ({total:,} ticks) at 10, 50 and 90 %: {texts} ms"
+    size = path.stat().st_size / 2**30
+    return f"Joining a journal of {size:.1f} GiB ({total:,} ticks), at 10, 50 and 90 %: {texts} ms"
 
 
 def fresh(directory: Path) -> Path:

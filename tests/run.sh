@@ -14,7 +14,8 @@ failed=()
 
 # What the calling shell happens to set must not decide how a test ends.
 unset JOURNAL_STREAM NOTIFY_SOCKET LISTEN_FDS LISTEN_PID NO_COLOR FORCE_COLOR PYTHONWARNINGS
-export PYTHONDONTWRITEBYTECODE=1
+# Sets have the same order in all workers, so that they collect tests of the same names.
+export PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 
 step() { # step NAME COMMAND…
     local name=$1 start=$SECONDS status=0

@@ -8,7 +8,7 @@ import trio.testing
 
 from tickerd.journal.files import Files
 from tickerd.journal.reader import read_journal
-from tickerd.journal.segment_reader import Span
+from tickerd.journal.segment_reader import NOWHERE, Span
 from tickerd.journal.writer import Journal, JournalOptions
 from tickerd.plugin import Batch, Clock, Position, Status
 from tickerd.testing import stamped
@@ -63,7 +63,7 @@ class Feed:
     def stored_or_nothing(self):
         return self.stored() if self.directory.exists() else []
 
-    def stored(self, after=Position(0, 0)):
+    def stored(self, after=NOWHERE):
         found = read_journal(self.directory, CODECS, Span(after))
         return [tick.instrument_token for batch in found if isinstance(batch, Batch) for tick in batch.ticks]
 

@@ -118,7 +118,7 @@ class Client:
             return ApiError(f"you may not open {self.address}: its group may, such as tickerd-api")
         if isinstance(error, TimeoutError):
             return ApiError(f"{self.address} did not answer within {self._timeout_s:g} s")
-        return ApiError(f"{self.address}: {error or type(error).__name__}")
+        return ApiError(f"{self.address}: {str(error) or type(error).__name__}")
 
     def _understood(self, status: int, text: bytes) -> Any:
         try:

@@ -109,7 +109,7 @@ class Access:
         if principal is not None and principal.validity.holds(self._clock.now_ns()):
             self.outcomes["admitted"] += 1
             return principal
-        self._failed(request, shown=shown)
+        self._failed(request, shown=shown or principal is not None)
         return None
 
     def blocked(self, request: Request) -> Charge | None:

@@ -185,7 +185,7 @@ class Ledger:
             last = _decode(zstd.decompress(kept)) if kept else _Kept()
         except (zstd.ZstdError, msgspec.MsgspecError) as error:
             self._clear()
-            raise ValueError(str(error)) from None
+            raise ValueError(f"these are not the ends of files: {error}") from None
         self._generation = max(self._generation, last.generation)
         self._stored = last.generation
         if not kept and any(line.stored for line in lines):

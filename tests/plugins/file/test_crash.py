@@ -3,8 +3,11 @@
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
+from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from tickerd.testing import FakeContext
 from tickerd.wire.compression import decompressed
+from tickerd.wire.rows import CsvParser
 from tickerd_plugins.file import FileSink
 
 CHILD = """
@@ -81,3 +85,98 @@ async def test_what_was_written_before_kill_9_is_readable_and_goes_on(
         assert before == sorted(before)
         assert len(before) >= last // 2 - 200
         assert new in {1, 2}
+
+
+DURABLE = """
+import os, pickle, sys, trio
+from pathlib import Path
+from tickerd.plugin import Batch, Instrument, Position, Row
+from tickerd.testing import FakeContext
+from tickerd.testing.fakes import stamped
+from tickerd_plugins.file import FileSink
+
+SYMBOLS = 300
+TABLE = {n: Instrument("x", n, "NSE", f"S{n}") for n in range(1, SYMBOLS + 1)}
+
+async def main(root, path, compress, rows):
+    state = Path(root, "cursor")
+    position, kept = pickle.loads(state.read_bytes()) if state.exists() else (0, b"")
+    sink = FileSink(
+        FileSink.Options(path=f"{root}/out/{path}", compress=compress, rotate_size="20KiB"),
+        FakeContext(Path(root, "state")),
+    )
+    async with sink:
+        await sink.restore(Position(1, position), kept)
+        print("up", flush=True)
+        n = 0
+        while position < int(rows):
+            # batches that begin and end elsewhere after each start
+            size = 100 + (position * 7919 + os.getpid()) % 400
+            batch = [Row(1 + seq * 7 % SYMBOLS, volume_traded=seq) for seq in range(position, position + size)]
+            position += size
+            await sink.write(stamped(Batch.of(batch, ts_recv=1735799400 * 10**9), position, instruments=TABLE))
+            n += 1
+            if n % 4 == 0 or position >= int(rows):
+                kept = await sink.commit()
+                new = state.with_suffix(".new")
+                new.write_bytes(pickle.dumps((position, kept)))
+                new.replace(state)
+                await sink.committed()
+        print(position, flush=True)
+
+trio.run(main, *sys.argv[1:])
+"""
+ROWS = 20_000
+
+
+def life(arguments: list[str], seconds: float | None) -> int | None:
+    """Lets a process write for so long and kills it; how far it got when it came to the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DURABLE, *arguments], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        try:
+            while child.stdout.readline() not in {"up\n", ""}:  # log lines come before it
+                pass
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(seconds)
+        finally:
+            child.kill()
+        rest = child.stdout.read()
+    return int(rest.split()[-1]) if rest.strip()[-1:].isdecimal() else None
+
+
+def volumes(path: Path) -> list[int]:
+    kind: Any = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
+    first, *lines = b"".join(decompressed([path.read_bytes()], kind)).splitlines(keepends=True)
+    if ".csv" not in path.name:
+        return [json.loads(line)["volume_traded"] for line in (first, *lines)]
+    parser = CsvParser(first)
+    return [parser.parse(line).volume_traded or 0 for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("path", "compress"),
+    [
+        ("{date}/{symbol}.jsonl", "none"),
+        pytest.param("{date}/{symbol}.csv", "gzip", marks=pytest.mark.full),
+        pytest.param("{date}/{symbol}.jsonl", "zstd", marks=pytest.mark.full),
+        pytest.param("{date}.csv", "zstd", marks=pytest.mark.full),
+    ],
+)
+def test_after_any_number_of_kills_each_row_is_there_once(tmp_path: Path, path: str, compress: str) -> None:
+    (tmp_path / "state").mkdir()
+    chance = random.Random(path + compress)
+    arguments = [str(tmp_path), path, compress, str(ROWS)]
+    for _ in range(4):
+        life(arguments, chance.uniform(0, 0.4))
+    end = life(arguments, None)
+    assert end is not None
+    found: dict[str, list[int]] = defaultdict(list)
+    for file in sorted((tmp_path / "out").rglob("*.*"), key=lambda file: (len(file.name), file.name)):
+        found[file.name.split(".")[0]] += volumes(file)
+    by_symbol: dict[int, list[int]] = defaultdict(list)
+    for numbers in found.values():
+        for number in numbers:
+            by_symbol[number * 7 % 300].append(number)
+    assert by_symbol == {n * 7 % 300: [m for m in range(end) if m % 300 == n] for n in range(300)}

@@ -10,6 +10,7 @@ import pytest
 
 from tickerd.wire.compression import Compression, zstd
 from tickerd_plugins.file.files import Files, Kind
+from tickerd_plugins.file.ledger import LOG, Ledger
 from tickerd_plugins.file.template import parse
 
 SUFFIX: dict[Compression, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -245,3 +246,248 @@ def test_many_directories_are_forgotten_again(disk: Any, tmp_path: Path) -> None
         store.commit()
     assert len(store._numbers) <= 64
     store.close()
+
+
+class Durable:
+    """Files with durable delivery, and what the host has stored of them."""
+
+    def __init__(self, disk: Any, root: Path, **options: Any) -> None:
+        self.disk, self.root, self.options = disk, root / "out", options
+        self.state = root / "state"
+        self.kept = b""
+
+    def start(self) -> Files:
+        self.files = files(self.disk, self.root, **self.options)
+        self.restored = self.files.restore(Ledger(self.disk, str(self.state), str(self.root)), self.kept)
+        return self.files
+
+    def write(self, *names: str, n: int = 0, k: Kind | None = None) -> None:
+        one = k or kind()
+        self.files.announce((one, name) for name in names)
+        for name in names:
+            self.files.append(one, name, line(n))
+        self.files.commit()
+
+    def commit(self) -> None:
+        self.kept = self.files.checkpoint()
+        if self.files.stored():
+            self.files.tidy()
+
+    def content(self) -> dict[str, bytes]:
+        return content(self.root)
+
+    def logged(self) -> int:
+        return (self.state / LOG).read_bytes().count(b"\n") if self.state.exists() else 0
+
+
+def test_a_batch_of_new_files_waits_for_the_disk_once(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path)
+    host.start()
+    disk.calls.clear()
+    host.write(*(f"d/{n}" for n in range(10)))
+    assert disk.calls.count("sync") == 1
+    assert host.logged() == 10
+    host.write(*(f"d/{n}" for n in range(10)))
+    assert disk.calls.count("sync") == 1
+    host.commit()
+    assert disk.calls.count("sync") == 11
+    assert host.logged() == 0
+    host.write(*(f"d/{n}" for n in range(10)))
+    assert disk.calls.count("sync") == 11
+
+
+def test_a_commit_flushes_what_was_written_and_names_that_are_new(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path, limit=2)
+    host.start()
+    host.write("d/1", "d/2", "d/3", "e/1")
+    disk.calls.clear()
+    host.commit()
+    assert disk.calls.count("sync") == 4
+    assert disk.calls.count("sync_folder") == 2
+    host.write("d/2")
+    disk.calls.clear()
+    host.commit()
+    assert (disk.calls.count("sync"), disk.calls.count("sync_folder")) == (1, 0)
+
+
+def test_a_start_goes_back_to_the_last_commit(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path, rotate=20)
+    host.start()
+    host.write("d/1", "d/2", n=1)
+    host.commit()
+    before = host.content()
+    host.write("d/1", "d/3", n=2)
+    host.write("d/1", "d/3", n=3)
+    host.write("d/1", n=4)
+    assert "d/1.1.jsonl" in host.content()
+    host.files.close()
+    for _ in range(2):
+        host.start()
+        assert host.content() == before
+        host.files.close()
+    host.write("d/1", n=2)
+    assert host.content()["d/1.jsonl"] == line(1) + line(2)
+
+
+def test_after_a_clean_stop_nothing_is_cut_or_examined(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path)
+    host.start()
+    host.write("d/1", k=kind("zstd"))
+    host.commit()
+    host.files.close()
+    disk.calls.clear()
+    host.start()
+    assert "open" not in disk.calls
+    host.write("d/1", k=kind("zstd"))
+    assert not host.files.events
+    assert host.logged() == 0
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize("deed", ["moved", "appended", "deleted"])
+def test_what_others_did_to_a_file_is_not_undone(
+    disk: Any, tmp_path: Path, compression: Compression, deed: str
+) -> None:
+    host, k = Durable(disk, tmp_path, limit=1), kind(compression)
+    host.start()
+    host.write("d/1", n=1, k=k)
+    host.commit()
+    path = host.root / f"d/1.jsonl{SUFFIX[compression]}"
+    host.write("d/2", n=1, k=k)  # closes it
+    theirs = path.read_bytes()
+    if deed == "appended":
+        path.write_bytes(theirs * 2)
+    else:
+        path.rename(tmp_path / "old")
+        if deed == "deleted":
+            (tmp_path / "old").unlink()
+    host.write("d/1", n=2, k=k)
+    host.write("d/1", n=3, k=k)
+    host.files.close()
+    host.start()
+    assert (path.read_bytes() if path.exists() else b"") == (theirs * 2 if deed == "appended" else b"")
+
+
+def test_a_file_that_is_replaced_after_a_restore_is_noted_anew(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path)
+    host.start()
+    host.write("d/1", n=1)
+    host.commit()
+    host.files.close()
+    (host.root / "d/1.jsonl").unlink()
+    host.start()
+    assert host.restored.replaced == 1
+    host.write("d/1", n=2)
+    host.files.close()
+    host.start()
+    assert host.content() == {}
+
+
+def test_a_commit_knows_what_could_not_be_set_back_yet(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path)
+    host.start()
+    host.write("d/1", n=1)
+    disk.failing = {"truncate": errno.EIO}
+    host.files.append(kind(), "d/1", line(2))
+    host.files.undo()
+    disk.failing = {}
+    assert host.content()["d/1.jsonl"] == line(1) + line(2)
+    host.commit()
+    host.start()
+    assert host.content()["d/1.jsonl"] == line(1)
+
+
+def test_a_commit_steps_over_what_others_deleted(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path, limit=1)
+    host.start()
+    host.write("d/1", "d/2", "e/1", n=1)
+    (host.root / "d/1.jsonl").unlink()
+    (host.root / "d/2.jsonl").unlink()
+    (host.root / "d").rmdir()
+    host.commit()
+    host.files.close()
+    host.start()
+    assert host.restored.replaced == 0
+    assert host.content() == {"e/1.jsonl": line(1)}
+    host.write("d/1", n=2)
+    host.files.close()
+    host.start()
+    assert host.content() == {"e/1.jsonl": line(1)}
+
+
+def test_a_commit_leaves_out_a_file_that_others_put_there(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path, limit=1)
+    host.start()
+    host.write("d/1", "d/2", n=1)
+    (host.root / "d/1.jsonl").rename(tmp_path / "old")
+    (host.root / "d/1.jsonl").write_bytes(b"my diary")
+    host.commit()
+    host.files.close()
+    host.start()
+    host.write("d/1", n=2)
+    assert host.content() == {"d/1.jsonl": b"my diary", "d/1.1.jsonl": line(2), "d/2.jsonl": line(1)}
+
+
+def test_files_that_are_too_old_leave_the_commit(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path, limit=1)
+    host.start()
+    host.write("d/1", "d/2", n=1)
+    assert "d/1.jsonl" in host.files.busy_paths
+    host.commit()
+    assert "d/1.jsonl" not in host.files.busy_paths
+    assert "d/2.jsonl" in host.files.busy_paths
+    (host.root / "d/1.jsonl").unlink()
+    host.files.deleted(["d/1.jsonl"])
+    host.write("d/2", n=2)
+    host.commit()
+    host.files.close()
+    host.start()
+    assert host.restored.replaced == 0
+
+
+def test_what_can_not_be_noted_is_not_changed(disk: Any, tmp_path: Path) -> None:
+    host = Durable(disk, tmp_path)
+    (tmp_path / "out/d").mkdir(parents=True)
+    (tmp_path / "out/d/1.jsonl").write_bytes(line(1) + b'{"torn')
+    host.start()
+    disk.failing = {"sync": errno.EIO}
+    for name in ("d/1", "d/2"):
+        with pytest.raises(OSError, match="rror"):
+            host.write(name, n=2)
+        host.files.undo()
+    assert host.content() == {"d/1.jsonl": line(1) + b'{"torn'}
+    disk.failing = {}
+    host.write("d/1", n=2)
+    host.files.close()
+    host.start()
+    assert host.content() == {"d/1.jsonl": line(1)}
+
+
+def test_a_file_that_leaves_the_commit_while_it_is_open_is_noted_from_memory(
+    disk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tickerd_plugins.file.ledger.MOST", 1)
+    host, k = Durable(disk, tmp_path), kind("zstd")
+    host.start()
+    host.write("d/1", "d/2", "d/3", n=1, k=k)
+    host.commit()
+    disk.calls.clear()
+    host.write("d/1", "d/2", n=2, k=k)
+    assert disk.calls.count("sync") == 1
+    host.files.append(k, "d/4", line(2))  # nobody announced it
+    host.files.close()
+    host.start()
+    found = {name: text(data, "zstd") for name, data in host.content().items()}
+    assert found == {f"d/{n}.jsonl.zst": line(1) for n in (1, 2, 3)}
+
+
+def test_live_delivery_pays_for_none_of_this(disk: Any, tmp_path: Path) -> None:
+    store = files(disk, tmp_path)
+    store.announce([(kind(), "d/1")])
+    assert disk.calls == []
+    store.append(kind(), "d/1", line(1))
+    store.commit()
+    store.deleted(["d/2"])
+    assert disk.calls == ["open", "folder", "write"]
+    assert not store._changed
+    assert not store._made

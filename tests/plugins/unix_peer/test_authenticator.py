@@ -46,7 +46,7 @@ async def test_a_uid_that_the_namespace_does_not_map_is_said_to_be_so():
         {"listener": Listener(address="127.0.0.1:1")},
         {"listener": Listener(address="unix:/run/proxy.sock", scopes=frozenset())},
     ],
-    ids=str,
+    ids=lambda more: next(iter(more)),
 )
 async def test_the_kernels_word_is_not_stretched(more):
     assert await check(Request(**{"listener": SOCKET, "uid": 1000, **more})) is None

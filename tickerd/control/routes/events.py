@@ -1,7 +1,8 @@
 """What happens, as it happens: server-sent events."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +56,7 @@ class EventStream(ResponseBody):
     async def __aenter__(self) -> Self:
         """Join."""
         self._listener = self._leaving.enter_context(self._broadcast.listen(self._kinds, after=self._after))
-        self._begun = False
+        self._begun = self._said_bye = False
         return self
 
     async def __aexit__(
@@ -73,11 +74,13 @@ class EventStream(ResponseBody):
         if not self._begun:
             self._begun = True
             return b"retry: 2000\n\n"
-        if not self._may_go_on():
+        if self._said_bye:
             raise StopAsyncIteration
-        with trio.move_on_after(HEARTBEAT_S):
-            await self._wait()
+        if self._may_go_on():
+            with trio.move_on_after(HEARTBEAT_S):
+                await self._wait()
         if not self._may_go_on():
+            self._said_bye = True
             return b"event: bye\ndata: {}\n\n"
         dropped, events = self._listener.take()
         text = b"".join(self._written(dropped, events))
@@ -90,17 +93,16 @@ class EventStream(ResponseBody):
 
     async def _wait(self) -> None:
         """Until something happens that concerns this stream."""
-        events = [self._listener.wait, self._stopping.wait]
-        if self._principal is not None:
-            events.append(self._principal.revoked.wait)
         async with trio.open_nursery() as nursery:
 
-            async def first(wait: object) -> None:
-                await wait()  # type: ignore[operator]
+            async def first(wait: Callable[[], Awaitable[object]]) -> None:
+                await wait()
                 nursery.cancel_scope.cancel()
 
-            for wait in events:
-                nursery.start_soon(first, wait)
+            nursery.start_soon(first, self._listener.wait)
+            nursery.start_soon(first, self._stopping.wait)
+            if self._principal is not None:
+                nursery.start_soon(first, partial(self._principal.until_ended, self._clock))
 
     def _written(self, dropped: int, events: list[Event]) -> Iterator[bytes]:
         if dropped:
