@@ -23,6 +23,7 @@ from tickerd.control.reception import Reach
 from tickerd.control.route import Route
 from tickerd.control.routes import ROUTES
 from tickerd.control.server import Door, Figures, Server
+from tickerd.observe.health import Thresholds
 from tickerd.observe.picture import JournalPicture, Picture, SinkPicture, SourcePicture, Totals
 from tickerd.plugin import Clock, Instrument, Tick
 from tickerd.plugin.auth import Listener as PluginListener
@@ -178,6 +179,7 @@ class FakeFacade:
             journal=JournalPicture(state="writing"),
         )
         self.ticks: dict[str, Any] = {}
+        self.thresholds = Thresholds()
 
     def picture(self) -> Picture:
         """See `Facade`."""

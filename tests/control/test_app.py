@@ -10,6 +10,7 @@ import trio
 
 from tickerd.control.limits import Limits
 from tickerd.control.problem import Problem
+from tickerd.control.reception import Reach
 from tickerd.control.route import Call, Input, Reply, Route
 from tickerd.control.routes import ROUTES
 from tickerd.plugin.auth import Principal
@@ -126,6 +127,13 @@ async def test_the_host_is_checked_but_for_probes_and_callers_who_are_known(open
         assert (await api.get("/readyz", key=None, Host="10.0.0.7:7801")).status == 200
         assert (await api.get("/metrics", Host="10.0.0.7:7801")).status == 200
         assert (await api.get("/metrics", key=None, Host="10.0.0.7:7801")).status == 421
+
+
+async def test_names_can_be_changed_while_it_runs(open_api: Any) -> None:
+    async with open_api() as api:
+        assert (await api.get("/health", key=None, Host="new.example")).status == 421
+        api.application.renew(Reach(listeners=[], hosts=["new.example"]))
+        assert (await api.get("/health", key=None, Host="new.example")).status == 200
 
 
 async def test_a_request_without_a_host_is_refused_like_one_with_a_wrong_host(api: Any) -> None:

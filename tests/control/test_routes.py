@@ -336,3 +336,9 @@ async def test_a_slow_listener_is_told_how_much_it_missed(api: Any) -> None:
         for _ in range(300):
             api.facade.events.publish("unit", {})
         assert b'event: dropped\ndata: {"count":44}\n\n' in await read_until(stream, b"id: 7-300")
+
+
+async def test_asking_only_for_the_head_of_a_stream_does_not_open_one(api: Any) -> None:
+    answer = await api.raw("HEAD", "/v1/events", Authorization="Bearer all")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert len(api.facade.events) == 0

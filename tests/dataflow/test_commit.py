@@ -14,11 +14,15 @@ class Sink:
     def __init__(self, kept=b"lengths"):
         self.kept = kept
         self.commits = 0
+        self.stored = 0
         self.restored = None
 
     async def commit(self):
         self.commits += 1
         return self.kept
+
+    async def committed(self):
+        self.stored = self.commits
 
     async def restore(self, position, kept):
         self.restored = (position, kept)
@@ -85,8 +89,10 @@ async def test_nothing_is_committed_when_nothing_was_written(commit_of, db):
 
 
 async def test_a_state_file_that_fails_does_not_stop_the_sink(db, commit_of, monkeypatch):
-    commit = commit_of(Sink(), every=30.0)
+    sink = Sink()
+    commit = commit_of(sink, every=30.0)
     await commit.begin(Position(1, 0))
+    assert sink.stored == sink.commits == 1
     commit.written(Position(1, 3))
 
     async def refuse(*args, **kwargs):
@@ -96,8 +102,10 @@ async def test_a_state_file_that_fails_does_not_stop_the_sink(db, commit_of, mon
         broken.setattr(db, "run", refuse)
         await commit.now()
     assert commit.committed == (1, 0)
+    assert (sink.commits, sink.stored) == (2, 1)
     assert 0 < commit.due <= 30
     await commit.now()
+    assert sink.stored == sink.commits == 3
     assert (await stored(db)).position == (1, 3)
 
 

@@ -56,7 +56,18 @@ class BadSink(Sink):
     Options = BadSinkOptions
     def __init__(self, options, ctx):
         self.o = options
+    async def commit(self):
+        return str(os.path.getsize("target") if os.path.exists("target") else 0).encode()
+    async def restore(self, position, kept):
+        if os.path.exists("target"):
+            os.truncate("target", int(kept or b"0"))
     async def write(self, batch):
+        if self.o.how == "flaky":
+            if os.path.exists("down"):
+                raise OSError("target is down")
+            with open("target", "a") as out:
+                out.writelines(f"{t.volume_traded} {'s' * ('snapshot' in t.flags)}\\n" for t in batch.ticks)
+            return []
         if self.o.how == "hang":
             await trio.sleep_forever()
         if self.o.how == "crash":

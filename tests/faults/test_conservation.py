@@ -107,6 +107,31 @@ def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path)
     check(process, list(read_numbered(log)), 2)
 
 
+def test_a_target_that_is_down_half_the_time_gets_every_number_once_in_the_end(daemon_class, simulator, tmp_path):
+    log = tmp_path / "numbers"
+    at = simulator("--rate", "3000", "--numbered", str(log))
+    yaml = YAML.format(**at, tokens=json.dumps(tokens(listing(at["rest"]), 200)))
+    yaml = yaml.replace("sinks:\n", "sinks:\n  flaky: {use: bad, how: flaky, buffer: 64KiB}\n")
+    process = daemon_class(tmp_path / "d", yaml)
+    process.wait_for("ready")
+    down = process.directory / "down"
+    for _ in range(4):
+        time.sleep(1)
+        down.touch()
+        time.sleep(1)
+        down.unlink()
+    process.wait_for("unit ended, will be restarted", unit="sink.flaky", reason="target is down")
+    time.sleep(4)  # the longest back-off that four outages of a second lead to, and the way out of the journal
+    process.signal()
+    assert process.end(30) == 0
+    lines = [line.split() for line in (process.directory / "target").read_text().splitlines()]
+    numbers = [int(line[0]) for line in lines if len(line) == 1]
+    archived = {row["volume_traded"] for row in process.rows() if "snapshot" not in row.get("flags", ["snapshot"])}
+    assert len(numbers) == len(set(numbers))
+    assert numbers == sorted(numbers)
+    assert set(numbers) == archived
+
+
 @pytest.mark.full
 @pytest.mark.root
 def test_a_full_disk_costs_the_journal_a_gap_and_the_live_feed_nothing(daemon_class, simulator, tmp_path):

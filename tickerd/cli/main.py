@@ -27,8 +27,10 @@ COMMANDS = {
     "keys": "tickerd.cli.keys:keys",
     "plan": "tickerd.cli.plan:plan",
     "plugins": "tickerd.cli.plugins:plugins",
+    "replay": "tickerd.cli.replay:replay",
     "run": "tickerd.cli.run:run",
     "schema": "tickerd.cli.schema:schema",
+    "tap": "tickerd.cli.tap:tap",
     "verify": "tickerd.cli.verify:verify",
 }
 

@@ -1,7 +1,6 @@
 """`tickerd verify`: reads the journal from end to end and says what it holds and what is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from tickerd.journal.audit import Report
-    from tickerd.journal.catalog import Segment
 
 _MOST = 20
 """Lines of one kind; what is more is counted."""
@@ -50,69 +48,21 @@ def verify(
     read. Nothing is changed, and the daemon may be running.
     """
     from tickerd.cli.codecs import InstalledCodecs
+    from tickerd.cli.segments import choose
     from tickerd.journal.audit import audit
 
     if directory is not None and file is not None:
         raise click.UsageError("give --dir or --config, not both")
-    found, among, bad = _chosen(what, directory, file)
+    found, among, bad = choose(what, lambda: _journal_of(directory, file))
     report = audit(found, InstalledCodecs(), per_instrument=per_instrument, among=among, quarantined=bad)
     click.echo(_json(report) if as_json else "\n".join(_lines(report)))
     if report.wrong:
         context.exit(1)
 
 
-def _chosen(
-    what: Sequence[str], directory: Path | None, file: Path | None
-) -> tuple[list["Segment"], list["Segment"], list[Path]]:
-    """What to read, what lies beside it, and what is known to be unreadable."""
-    paths = [Path(one) for one in what if _day(one) is None]
-    days = {one for one in what if _day(one) is not None}
-    if directory is None and paths and not days and file is None:
-        return _files(paths)
-    home = directory or _journal_of(file)
-    everything, bad = _listed(home)
-    if not what:
-        return everything, everything, bad
-    missing = days - {segment.name.day for segment in everything}
-    if missing:
-        raise click.UsageError(f"{home}: no segment of {', '.join(sorted(missing))}")
-    beside, among, _ = _files(paths) if paths else ([], [], [])
-    chosen = {s.path: s for s in (*beside, *(s for s in everything if s.name.day in days))}
-    return _ordered(chosen.values()), _ordered({s.path: s for s in (*everything, *among)}.values()), []
-
-
-def _files(paths: Sequence[Path]) -> tuple[list["Segment"], list["Segment"], list[Path]]:
-    from tickerd.journal.segment import parse_name
-
-    for path in paths:
-        if parse_name(path) is None:
-            raise click.UsageError(
-                f"{str(path)!r} is neither a date such as 2026-11-23 nor a segment of the journal"
-            )
-    around = {one.path: one for home in {path.parent for path in paths} for one in _listed(home)[0]}
-    for path in paths:
-        if path not in around:
-            raise click.UsageError(f"{path}: no such file")
-    return _ordered(around[path] for path in paths), _ordered(around.values()), []
-
-
-def _ordered(found: "Iterable[Segment]") -> list["Segment"]:
-    return sorted(found, key=lambda segment: segment.first)
-
-
-def _listed(directory: Path) -> tuple[list["Segment"], list[Path]]:
-    from tickerd.journal.catalog import quarantined, segments
-    from tickerd.journal.files import Files
-
-    try:
-        return segments(directory, Files()), quarantined(directory, Files())
-    except OSError as error:
-        raise click.UsageError(
-            f"{directory}: {error.strerror}; say where the journal is with --dir or -c"
-        ) from None
-
-
-def _journal_of(file: Path | None) -> Path:
+def _journal_of(directory: Path | None, file: Path | None) -> Path:
+    if directory is not None:
+        return directory
     if file is None:
         from tickerd.config.settings import StateSettings
 
@@ -120,13 +70,6 @@ def _journal_of(file: Path | None) -> Path:
     from tickerd.cli.load import load_or_exit
 
     return load_or_exit(file)[0].settings.state.dir / "journal"
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if len(text) == 10 else None
-    except ValueError:
-        return None
 
 
 def _json(report: "Report") -> str:
@@ -148,6 +91,8 @@ def _data(report: "Report") -> dict[str, Any]:
 
 
 def _lines(report: "Report") -> Iterator[str]:
+    from tickerd.cli.segments import damage_text
+
     yield (
         f"{report.segments:,} segments, {report.bytes:,} bytes: {report.batches:,} batches with "
         f"{report.ticks:,} ticks and {report.records:,} control records"
@@ -162,7 +107,7 @@ def _lines(report: "Report") -> Iterator[str]:
     yield from _some("MISSING", [_hole(hole) for hole in report.holes if not hole.told])
     if report.repeats:
         yield f"REPEATED: {report.repeats:,} batches begin at a position that had been there before"
-    yield from _some("DAMAGED", [_damage(one) for one in report.damage])
+    yield from _some("DAMAGED", [damage_text(one) for one in report.damage])
     yield from _some("UNREADABLE", [str(path) for path in report.quarantined])
     if report.instruments:
         width = max(map(len, report.instruments))
@@ -187,9 +132,3 @@ def _hole(hole: Any) -> str:
     return (
         f"{hole.lost:,} between {hole.after.epoch}:{hole.after.seq} and {hole.before.epoch}:{hole.before.seq}"
     )
-
-
-def _damage(one: Any) -> str:
-    around = " to ".join("?" if p is None else f"{p.epoch}:{p.seq}" for p in (one.after, one.before))
-    lost = "" if one.lost is None else f", {one.lost:,} lost"
-    return f"{one.path}: {one.size:,} bytes at {one.offset:,} ({one.reason}), between {around}{lost}"

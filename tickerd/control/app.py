@@ -48,6 +48,7 @@ class Application:
         self._reception = Reception(access, reach, self.figures)
         self._log = structlog.get_logger()
         self._described: bytes | None = None
+        self._searches = trio.CapacityLimiter(1)
         self.quart = self._quart()
 
     def _quart(self) -> QuartTrio:
@@ -89,6 +90,7 @@ class Application:
                     headers=exchange.caller.headers,
                     description=self._description,
                     collectors=self.figures.collectors,
+                    searches=self._searches,
                     stopping=request.scope["state"]["stopping"],
                 )
                 return answer(route, await route.handler(call))
@@ -96,6 +98,10 @@ class Application:
             raise Problem(503, f"no answer within {self._limits.handler_s:g} s; try again", code="too-slow")
 
         return view
+
+    def renew(self, reach: Reach) -> None:
+        """Go by these from now on."""
+        self._reception.renew(reach)
 
     async def warm(self) -> None:
         """Make beforehand what would otherwise hold the loop up at its first use, in a thread."""
@@ -167,6 +173,8 @@ def answer(route: Route, given: Any) -> Response:
     )
     if given.endless:
         response.timeout = None
+        if request.method == "HEAD":
+            response.set_data(b"")
     return response
 
 

@@ -27,7 +27,7 @@ class Compartment:
     Args:
         facade: the daemon.
         access: who may do what.
-        reach: names, pages and proxies; see `renew` for a reload.
+        reach: listeners, names, pages and proxies.
         routes: all that there are.
     """
 
@@ -51,29 +51,46 @@ class Compartment:
         self.application = Application(routes, facade, access, reach, ApiFigures(self._figures), self._limits)
         self.restarts = 0
 
+    def renew(self, reach: Reach) -> None:
+        """Go by these from now on, also for connections that are open."""
+        self.application.renew(reach)
+
     def stop(self) -> None:
         """Let requests in flight finish within the limit, and have `run` return."""
         self._stopped = True
         if self._server is not None:
             self._server.stop()
 
-    async def run(
+    async def run(  # noqa: ASYNC128 - the server that it runs says when it has started
         self, doors: Sequence[Door], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve on these listeners, which stay open, until `stop`. Nothing but cancellation comes out of it."""
         failures = 0
+        first = _First(task_status)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.application.warm)
             while not self._stopped:
                 began = trio.current_time()
                 self._server = Server(self.application.quart, self._limits, self._figures)
                 try:
-                    await self._server.run(doors, task_status=task_status)
+                    await self._server.run(doors, task_status=first)
                 except* Exception as error:  # noqa: BLE001 - whatever it was, the feed goes on and so shall this
                     failures = 0 if trio.current_time() - began > HEALTHY_AFTER_S else failures + 1
                     self.restarts += 1
                     wait = backoff(failures, initial=FIRST_WAIT_S, cap=LONGEST_WAIT_S, random=self._draw)
                     self._log.error("control API failed, will be restarted", wait_s=wait, exc_info=error)
                     await trio.sleep(wait)
-                task_status = trio.TASK_STATUS_IGNORED
             nursery.cancel_scope.cancel()
+
+
+class _First(trio.TaskStatus[None]):
+    """Passes on the first of several servers that came up."""
+
+    def __init__(self, told: trio.TaskStatus[None]) -> None:
+        self._told: trio.TaskStatus[None] | None = told
+
+    def started(self, value: None = None) -> None:
+        """See `trio.TaskStatus`."""
+        if self._told is not None:
+            self._told.started(value)
+            self._told = None

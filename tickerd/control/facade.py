@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tickerd.control.broadcast import Broadcast
+from tickerd.observe.health import Thresholds
 from tickerd.observe.picture import Picture, Shown
 from tickerd.plugin import Clock, Instrument, Tick
 
@@ -66,6 +67,11 @@ class Facade(Protocol):
     @property
     def events(self) -> Broadcast:
         """Where the daemon publishes what happens to it."""
+        ...
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Above which figures of the picture are reasons."""
         ...
 
     def picture(self) -> Picture:

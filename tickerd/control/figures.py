@@ -48,11 +48,15 @@ class ApiFigures:
             registry=None,
         )
 
-    @property
-    def collectors(self) -> Sequence[Any]:
+        self.collectors: Sequence[Any] = (
+            self._requests,
+            self._seconds,
+            self._failures,
+            self._limited,
+            ServerCollector(self.server),
+            ProcessCollector(registry=None),
+        )
         """What `prometheus_client` can register."""
-        own = (self._requests, self._seconds, self._failures, self._limited)
-        return (*own, ServerCollector(self.server), ProcessCollector(registry=None))
 
     def answered(self, method: str, route: Route | None, status: int, seconds: float) -> None:
         """A request has its answer. What is no route of ours shares one label: paths are of others' making."""

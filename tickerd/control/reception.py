@@ -68,12 +68,16 @@ class Reception:
 
     def __init__(self, access: Access, reach: Reach, figures: ApiFigures) -> None:
         self._access = access
+        self._figures = figures
+        self._log = structlog.get_logger().bind()
+        self.renew(reach)
+
+    def renew(self, reach: Reach) -> None:
+        """Go by these from now on."""
         self._listeners = {listener.address: listener for listener in reach.listeners}
         self._hosts = Hosts([listener.address for listener in reach.listeners], reach.hosts)
         self._origins = Origins(reach.origins)
         self._proxies = tuple(reach.trusted_proxies)
-        self._figures = figures
-        self._log = structlog.get_logger().bind()
 
     def open(self, http: HttpRequest, route: Route | None) -> Exchange:
         """Take down what is known of a request."""

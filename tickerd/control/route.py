@@ -64,6 +64,8 @@ class Call:
     """The API's own description, as JSON."""
     collectors: Sequence[Any]
     """What the API counts of itself, for `prometheus_client`."""
+    searches: trio.CapacityLimiter
+    """For threads that go through whole tables: one at a time, since the feed shares the interpreter with them."""
     stopping: trio.Event
     """Set when the server stops: answers without an end come to theirs."""
 

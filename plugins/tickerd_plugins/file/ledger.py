@@ -228,7 +228,8 @@ class Ledger:
 
     def _clear(self) -> None:
         self._text = b""
-        if self._disk.look(self._folder, LOG) is not None:
+        found = self._disk.look(self._folder, LOG)
+        if found is not None and found[1]:
             fd = self._disk.open(self._folder, LOG)
             try:
                 self._disk.truncate(fd, 0)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 
-from tickerd.plugin import Gap, Reject, Retry, Status
+from tickerd.plugin import Batch, Gap, Position, Reject, Retry, Status
 from tickerd.testing import FakeContext, check_plugin, check_sink
 from tickerd.wire.rows import CSV_HEADER, CsvParser
 from tickerd_plugins import file
@@ -363,3 +364,116 @@ async def test_it_behaves_as_every_sink_must(make_sink: Any, tmp_path: Path) -> 
     options = FileSink.Options(path=f"{tmp_path}/out/{{date}}/{{exchange}}-{{symbol}}.jsonl", compress="zstd")
     (tmp_path / "state").mkdir()
     await check_sink(lambda ctx: FileSink(options, ctx), lambda: FakeContext(tmp_path / "state"))
+
+
+START = Position(1, 0)
+
+
+async def test_after_a_crash_what_was_not_committed_comes_again(
+    make_sink: Any, batches: Any, text: Any, context: FakeContext
+) -> None:
+    first, second, third = batches(1, 3), batches(1, 2, 3), batches(1)
+    async with make_sink("{symbol}.jsonl", compress="zstd") as sink:
+        await sink.restore(START, b"")
+        await sink.write(first)
+        kept = await sink.commit()
+        await sink.committed()
+        await sink.write(second)
+    for _ in range(2):
+        async with make_sink("{symbol}.jsonl", compress="zstd") as sink:
+            await sink.restore(first.last, kept)
+            assert tokens(text("NSE%3AINFY.2025-01-02.jsonl.zst")) == [1]
+            await sink.write(Batch.merged([second, third]))
+    assert tokens(text("NSE%3AINFY.2025-01-02.jsonl.zst")) == [1, 1, 1]
+    assert tokens(text("NSE%3ANIFTY 50.2025-01-02.jsonl.zst")) == [2]
+    assert context.counts["files_set_back"] == 6
+    assert context.counts["torn_ends_repaired"] == 0
+
+
+async def test_what_the_disk_has_lost_is_told(
+    make_sink: Any, batches: Any, context: FakeContext, tmp_path: Path
+) -> None:
+    async with make_sink("{exchange}.{date}.jsonl") as sink:
+        await sink.restore(START, b"")
+        await sink.write(batches(1, 3))
+        kept = await sink.commit()
+    os.truncate(tmp_path / "out/NSE.2025-01-02.jsonl", 5)
+    (tmp_path / "out/BSE.2025-01-02.jsonl").unlink()
+    async with make_sink("{exchange}.{date}.jsonl") as sink:
+        with structlog.testing.capture_logs() as logs:
+            await sink.restore(START, kept)
+    assert context.counts["files_too_short"] == context.counts["files_changed_by_others"] == 1
+    assert [(entry["log_level"], entry["files"]) for entry in logs] == [("error", 1), ("warning", 1)]
+    assert logs[0]["first"] == "NSE.2025-01-02.jsonl"
+
+
+async def test_a_restore_or_commit_that_fails_is_told_and_passes(
+    make_sink: Any, batches: Any, disk: Any, context: FakeContext
+) -> None:
+    async with make_sink() as sink:
+        await sink.restore(START, b"")
+        await sink.write(batches(1))
+        disk.failing = {"sync": errno.EIO}
+        with pytest.raises(OSError, match="rror"):
+            await sink.commit()
+        disk.failing = {}
+    async with make_sink() as sink:
+        disk.failing = {"remove": errno.EROFS}
+        with pytest.raises(OSError, match="ead-only"):
+            await sink.restore(START, b"")
+        disk.failing = {}
+    assert context.reports[-1][:2] == ("failing", "read-only file system")
+    assert context.counts["input/output_error"] == 1
+
+
+async def test_what_another_sink_kept_sets_nothing_back(
+    make_sink: Any, batches: Any, context: FakeContext, text: Any
+) -> None:
+    async with make_sink() as sink:
+        await sink.write(batches(1))
+    async with make_sink() as sink:
+        await sink.restore(START, b"of a webhook")
+        await sink.write(batches(1))
+        await sink.commit()
+        await sink.committed()
+    assert tokens(text("2025-01-02/NSE.jsonl")) == [1, 1]
+    assert context.counts["commits_unreadable"] == 1
+
+
+async def test_files_that_are_deleted_do_not_come_back_at_a_commit(
+    make_sink: Any, batches: Any, tmp_path: Path, context: FakeContext
+) -> None:
+    async with make_sink(keep="1 day") as sink:
+        await sink.restore(START, b"")
+        await sink.write(batches(1))
+        sink._files.close()
+        await sink.commit()
+        sink._retention._next_age = 0
+        await sink.write(batches(3, ts=context.clock.now_ns()))
+        kept = await sink.commit()
+    assert not (tmp_path / "out/2025-01-02").exists()
+    async with make_sink() as sink:
+        await sink.restore(START, kept)
+    assert context.counts["files_changed_by_others"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "moved"),
+    [
+        ("ticks/{date}/{exchange}.jsonl", "/new/ticks/{date}/{exchange}.jsonl"),
+        ("/var/lib/x/{symbol}.csv.gz", "/new/var/lib/x/{symbol}.csv.gz"),
+        ("../../a/./b//{symbol}.csv", "/new/a/b/{symbol}.csv"),
+        ("all.jsonl", "/new/all.jsonl"),
+    ],
+)
+def test_it_can_be_moved_below_another_directory(path: str, moved: str) -> None:
+    options = FileSink.Options(path=path, keep="1 day", max_size="1GiB", rotate_size="1MB")
+    other = FileSink.relocated(options, Path("/new"))
+    assert other.path == moved
+    assert (other.keep, other.max_size, other.rotate_size) == (None, None, options.rotate_size)
+    assert other.template().ext == options.template().ext
+
+
+def test_a_directory_that_no_path_can_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="placeholder"):
+        FileSink.relocated(FileSink.Options(path="all.jsonl"), Path("/new/{month}"))

@@ -8,13 +8,12 @@ from pydantic import Field
 from tickerd.control.problem import Problem
 from tickerd.control.reception import unauthenticated
 from tickerd.control.route import Call, Input, Reply, Route
-from tickerd.observe.health import Health, Reason, Thresholds, assess, components
+from tickerd.observe.health import Health, Reason, assess, components
 from tickerd.observe.picture import Picture, Shown
 
 SCOPE = "status:read"
 KINDS = frozenset({"daemon", "sources", "sinks", "registry", "journal", "config", "clock", "loop"})
 """Components that every daemon has, so that asking for them tells nothing."""
-THRESHOLDS = Thresholds()
 
 UpOrDown = Literal["up", "down"]
 
@@ -69,7 +68,7 @@ async def readyz(call: Call) -> Reply:
     if component is not None and component not in components(picture):
         known = ", ".join(sorted(components(picture)))
         raise Problem(404, f"no such component; there are {known}")
-    verdict = assess(picture, THRESHOLDS, component)
+    verdict = assess(picture, call.facade.thresholds, component)
     body = DetailedProbe(status=word(verdict), reasons=verdict.reasons) if detailed else _probe(verdict)
     return Reply(body=body, status=200 if verdict.ready else 503)
 
@@ -77,7 +76,7 @@ async def readyz(call: Call) -> Reply:
 async def health(call: Call) -> Reply:
     """Everything at once."""
     picture = call.facade.picture()
-    verdict = assess(picture, THRESHOLDS)
+    verdict = assess(picture, call.facade.thresholds)
     if not may_see(call):
         return Reply(body=_probe(verdict))
     return Reply(body=Overview(status=word(verdict), reasons=verdict.reasons, picture=picture))

@@ -20,9 +20,6 @@ from tickerd.plugin.scopes import TICKS
 
 Tables = Sequence[Mapping[str, Instrument]]
 
-THREADS = trio.CapacityLimiter(1)
-"""One search at a time: a table has a hundred thousand rows, and the interpreter is shared with the feed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class InstrumentShown(Shown):
@@ -106,7 +103,7 @@ async def search(call: Call) -> Page[InstrumentShown]:
     """In a thread."""
     query: SearchQuery = call.query
     found = await trio.to_thread.run_sync(
-        matches, call.facade.tables(), query, call.principal, limiter=THREADS, abandon_on_cancel=True
+        matches, call.facade.tables(), query, call.principal, limiter=call.searches, abandon_on_cancel=True
     )
     items = tuple(shown(instrument) for instrument in found[: query.limit])
     return Page(items=items, next=items[-1].symbol if len(found) > query.limit else None)
@@ -126,7 +123,9 @@ async def look_up(call: Call) -> InstrumentShown:
 async def unknown_instrument(call: Call, text: str) -> str:
     """That there is none, and what may have been meant."""
     symbols = chain.from_iterable(call.facade.tables())
-    near = await trio.to_thread.run_sync(suggest, text[:64], symbols, limiter=THREADS, abandon_on_cancel=True)
+    near = await trio.to_thread.run_sync(
+        suggest, text[:64], symbols, limiter=call.searches, abandon_on_cancel=True
+    )
     return f"no instrument {quoted(text)}" + (f" (did you mean {near!r}?)" if near else "")
 
 

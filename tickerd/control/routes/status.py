@@ -1,14 +1,14 @@
 """The whole picture, for those who may see it."""
 
 from tickerd.control.route import Call, Route
-from tickerd.control.routes.health import SCOPE, THRESHOLDS, Overview, word
+from tickerd.control.routes.health import SCOPE, Overview, word
 from tickerd.observe.health import assess
 
 
 async def status(call: Call) -> Overview:
     """What `tickerd status` and `tickerd top` show."""
     picture = call.facade.picture()
-    verdict = assess(picture, THRESHOLDS)
+    verdict = assess(picture, call.facade.thresholds)
     return Overview(status=word(verdict), reasons=verdict.reasons, picture=picture)
 
 

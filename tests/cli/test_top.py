@@ -1,0 +1,104 @@
+"""`tickerd top`."""
+
+import copy
+import io
+import threading
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from tickerd.cli.client import ApiError, Client
+from tickerd.cli.top import Look, looks, rate, screen, top
+
+
+def text_of(shown: Any) -> str:
+    console = Console(file=io.StringIO(), width=160, color_system=None)
+    console.print(shown)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def later(overview: dict[str, Any], ticks: int, seconds: float) -> dict[str, Any]:
+    """The same daemon a while after."""
+    other = copy.deepcopy(overview)
+    other["picture"]["now_ns"] += int(seconds * 1e9)
+    other["picture"]["sources"][0]["totals"]["ticks"] += ticks
+    other["picture"]["sources"][0]["totals"]["bytes"] += ticks * 184
+    other["picture"]["sinks"][0]["dropped"]["slow_consumer"] += 4
+    return other
+
+
+def look(overview: dict[str, Any]) -> Look:
+    return Look(overview, overview["picture"]["now_ns"] / 1e9)
+
+
+def test_a_look_shows_units_and_rates(overview: dict[str, Any]) -> None:
+    first = text_of(screen(look(overview), None))
+    assert "tickerd 1.2.3 ready" in first
+    assert "kite" in first
+    second = text_of(screen(look(later(overview, 3000, 2.0)), look(overview)))
+    assert "8,000" in second
+    assert "1,500" in second
+    assert "269.5 KiB" in second
+    assert "journal writing" in second
+
+
+def test_names_and_texts_are_no_markup(overview: dict[str, Any]) -> None:
+    overview["picture"]["sources"][0]["name"] = "[red]x[/red]\x1b[2J"
+    overview["status"] = "down"
+    overview["reasons"] = [
+        {"component": "source.x", "severity": "failing", "detail": "[bold]d", "instrument": None}
+    ] * 10
+    shown = text_of(screen(look(overview), None))
+    assert "[red]x[/red]\\x1b[2J" in shown
+    assert "source.x: [bold]d" in shown
+    assert "and 2 more" in shown
+    assert "NOT READY" in shown
+
+
+def test_a_rate_is_shown_only_where_it_is_known(overview: dict[str, Any]) -> None:
+    now, before = look(later(overview, 10, 1.0)), look(overview)
+    assert rate(now, before, "sources", "kite", "totals", "ticks") == "10"
+    assert rate(now, before, "sinks", "archive", "dropped") == "4"
+    assert rate(now, None, "sources", "kite", "totals", "ticks") == ""
+    assert rate(before, now, "sources", "kite", "totals", "ticks") == ""
+    assert rate(now, before, "sources", "gone", "totals", "ticks") == ""
+    restarted = look(later(overview, -4000, 1.0))
+    assert rate(restarted, before, "sources", "kite", "totals", "ticks") == ""
+
+
+def test_a_daemon_that_is_away_is_waited_for(fake_api: Any, overview: dict[str, Any]) -> None:
+    seen = looks(Client("unix:/nowhere.sock"), 0, 2)
+    assert "no tickerd answers" in text_of(next(seen))
+    assert "no tickerd answers" in text_of(next(seen))
+    fake_api.answers["/v1/status"] = (200, overview)
+    pause = threading.Event()
+    pause.set()
+    shown = list(looks(Client(fake_api.url), 60, 3, pause))
+    assert len(shown) == 3
+
+
+def test_a_daemon_that_refuses_is_not(fake_api: Any) -> None:
+    fake_api.answers["/v1/status"] = (403, {"title": "not allowed", "type": "t", "status": 403})
+    with pytest.raises(ApiError, match="not allowed"):
+        next(looks(Client(fake_api.url), 1, 1))
+
+
+def test_the_command_draws_and_leaves(fake_api: Any, overview: dict[str, Any]) -> None:
+    overview["picture"]["sinks"] = []
+    overview["picture"]["journal"]["state"] = "off"
+    fake_api.answers["/v1/status"] = (200, overview)
+    result = CliRunner().invoke(top, ["--url", fake_api.url, "--count", "1"])
+    assert result.exit_code == 0
+    assert "tickerd 1.2.3 ready" in result.output
+    assert "journal off" in result.output
+
+
+def test_ctrl_c_leaves_quietly(fake_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tickerd.cli.top.looks", interrupted)
+    assert CliRunner().invoke(top, ["--url", fake_api.url]).exit_code == 0
