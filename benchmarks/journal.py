@@ -28,7 +28,11 @@ GROUP = 50
 """Frames written together, as at 30,000 ticks/s in the writer's 10 ms and some."""
 JOIN_BYTES = 2 * 2**30
 DAY, NOW_NS = "2026-11-23", 1_795_415_400 * 10**9
-RAW, SQLITE, BACK = "os.write of the frames", "sqlite3 insert of the frames", "read of the file, nothing decoded"
+RAW, SQLITE, BACK = (
+    "os.write of the frames",
+    "sqlite3 insert of the frames",
+    "read of the file, nothing decoded",
+)
 
 
 def main() -> None:
@@ -100,7 +104,9 @@ def writing(directory: Path, batches: Sequence[Batch]) -> str:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("CREATE TABLE frames (seq INTEGER PRIMARY KEY, ts INTEGER, raw BLOB)")
         for start in range(0, len(batches), GROUP):
-            rows = [(b.last.seq, b.origin and b.origin.ts_recv, b.raw) for b in batches[start : start + GROUP]]
+            rows = [
+                (b.last.seq, b.origin and b.origin.ts_recv, b.raw) for b in batches[start : start + GROUP]
+            ]
             with db:
                 db.executemany("INSERT INTO frames VALUES (?, ?, ?)", rows)
         db.close()
@@ -112,7 +118,10 @@ def writing(directory: Path, batches: Sequence[Batch]) -> str:
     ]
     results = contest(field, len(batches) * PACKETS, REPEATS)
     share = results[-1].median * 30_000 / 1e6 * 100
-    return table("Writing", results) + f"\n\nat 30,000 ticks/s the journal costs {share:.1f} % of a core (goal: 10 %)"
+    return (
+        table("Writing", results)
+        + f"\n\nat 30,000 ticks/s the journal costs {share:.1f} % of a core (goal: 10 %)"
+    )
 
 
 def reading(directory: Path, batches: Sequence[Batch]) -> str:
@@ -139,9 +148,7 @@ def reading(directory: Path, batches: Sequence[Batch]) -> str:
     results = contest(field, len(batches) * PACKETS, REPEATS)
     size = path.stat().st_size
     count = len(batches) * PACKETS
-    rates = [
-        f"{r.name}: {1 / r.median:.1f} M ticks/s, {size / (r.median * count):.0f} MB/s" for r in results
-    ]
+    rates = [f"{r.name}: {1 / r.median:.1f} M ticks/s, {size / (r.median * count):.0f} MB/s" for r in results]
     return table("Reading back", results) + "\n\n" + "\n".join(rates)
 
 

@@ -37,14 +37,18 @@ def tickerd_sinks():
 def main() -> None:
     """Print the table."""
     simulator_cpu, daemon_cpu = (sorted(os.sched_getaffinity(0)) * 2)[:2]
-    print(f"stalled sink: {RATE} ticks/s, {INSTRUMENTS} instruments; a stall of {STALL_S:g} s, median of {REPEATS}\n")
+    print(
+        f"stalled sink: {RATE} ticks/s, {INSTRUMENTS} instruments; a stall of {STALL_S:g} s, median of {REPEATS}\n"
+    )
     print(f"{'':>16}{'p50 ms':>10}{'p99 ms':>10}{'RSS MB':>10}")
     found: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
     for _ in range(REPEATS):
         for stalled in (False, True):
             with tempfile.TemporaryDirectory(prefix="tickerd-bench-") as folder:
                 found[stalled].append(_run(Path(folder), simulator_cpu, daemon_cpu, stalled=stalled))
-    middle = {key: [statistics.median(column) for column in zip(*rows, strict=True)] for key, rows in found.items()}
+    middle = {
+        key: [statistics.median(column) for column in zip(*rows, strict=True)] for key, rows in found.items()
+    }
     for stalled, (p50, p99, rss) in middle.items():
         print(f"{'with a stall' if stalled else 'without':>16}{p50:10.1f}{p99:10.1f}{rss:10.1f}")
     (_, p99, rss), (_, p99_stalled, rss_stalled) = middle[False], middle[True]

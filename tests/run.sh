@@ -55,7 +55,7 @@ full)
     rm -f .coverage .coverage.*
     step "tests" tests -n 2 -m "not full and not root"
     # One after the other: some measure time or memory.
-    step "long tests" tests --cov-append -m "full or root"
+    step "long tests" tests --cov-append -o timeout=900 -m "full or root"
     step "coverage" "$bin/coverage" report
     ;;
 *)

@@ -68,7 +68,7 @@ def test_there_are_no_tests_and_no_leftovers_in_it(names: Sequence[str]) -> None
             "tickerd",
             "config",
         )
-        assert Path(name).suffix in {".py", ".typed", ".md", ".yaml", ".json", ".sql"}, name
+        assert Path(name).suffix in {".py", ".typed", ".md", ".yaml", ".json", ".sql", ".html"}, name
 
 
 def test_it_declares_the_command_the_plugins_and_the_fixtures(wheel: zipfile.ZipFile) -> None:

@@ -404,3 +404,10 @@ async def test_connections_are_used_again(api: Any) -> None:
                 while not received.endswith(b'{"status":"up"}'):
                     received += await stream.receive_some()
     assert api.running.server.figures.accepted.total() == 1
+
+
+async def test_connections_that_are_not_used_again_are_closed(open_api: Any) -> None:
+    """quart-trio would otherwise be cancelled in the middle of what hypercorn does in its last send."""
+    async with open_api(limits=Limits(idle_s=0.2)) as api:
+        answer = await api.running.ask(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", seconds=3)
+        assert answer.endswith(b'{"status":"up"}')

@@ -282,6 +282,17 @@ async def test_a_handler_is_told_when_its_client_leaves(serve: Any) -> None:
     assert told == ["disconnect"]
 
 
+async def test_a_client_that_leaves_between_requests_is_forgotten_at_once(serve: Any) -> None:
+    async with serve(limits=Limits(idle_s=60, leave_s=60)) as running:
+        async with await running.connect() as stream:
+            await stream.send_all(GET)
+            with trio.fail_after(3):
+                while b"GET / 0" not in await stream.receive_some():
+                    pass
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        await wait_for(lambda: running.server.figures.open == 0, 2)
+
+
 async def test_stopping_takes_no_longer_than_the_limit_whatever_clients_do(serve: Any) -> None:
     async with serve(endless(b"x" * 65536, []), Limits(drain_s=0.3, write_s=60, leave_s=60)) as running:
         streams = [await running.connect() for _ in range(20)]

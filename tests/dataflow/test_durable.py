@@ -8,9 +8,10 @@ import trio
 from tickerd.dataflow.durable import DurableFeed
 from tickerd.dataflow.hub import Hub
 from tickerd.dataflow.subscription import Filter
+from tickerd.dataflow.wanted import Wanted
 from tickerd.instruments import Namespace
 from tickerd.journal.cursor import Cursor
-from tickerd.plugin import Position, Status
+from tickerd.plugin import RECORD_KINDS, Instrument, Position, Status
 
 NOWHERE = Position(0, 0)
 
@@ -44,14 +45,15 @@ def line(read, full):
         def publish(self, *tokens):
             self.hub.publish(read(*map(full, tokens)), "kite", self.namespace)
 
-        def feed(self, after=NOWHERE, buffer=1 << 20, filter=None):  # noqa: A002
+        def feed(self, after=NOWHERE, buffer=1 << 20, only=None):
             limiter = trio.CapacityLimiter(1)
             opener = partial(Cursor, self.shelf, self.shelf.read_from)
             return DurableFeed(
                 self.hub,
                 "sink.x",
                 buffer,
-                filter or Filter(),
+                Filter(tokens=lambda: only),
+                Wanted(("tick", *RECORD_KINDS), only),
                 after,
                 lambda position: opener(position, limiter),
             )
@@ -114,7 +116,7 @@ async def test_falling_behind_again_while_catching_up_loses_nothing(line):
 async def test_the_filter_holds_for_both_and_the_position_moves_on(line):
     line.publish(1, 2)
     line.publish(1)
-    feed = line.feed(filter=Filter(tokens=lambda: {2}))
+    feed = line.feed(only={2})
     first = await feed.receive(100, 0)
     assert [tick.instrument_token for tick in first.ticks] == [2]
     assert first.last == feed.at == Position(1, 3)
@@ -122,9 +124,19 @@ async def test_the_filter_holds_for_both_and_the_position_moves_on(line):
     assert await receive(feed, 1) == [2]
 
 
+async def test_in_the_journal_an_instrument_is_what_it_was_called_then(line):
+    line.namespace.load([Instrument("kite", 1, "NSE", "INFY"), Instrument("kite", 2, "NSE", "TCS")])
+    line.publish(1, 2)
+    line.namespace.load([])  # as after a start, before any table is there
+    line.publish(1)
+    feed = line.feed(only={"NSE:INFY"})
+    batch = await feed.receive(100, 0)
+    assert [(tick.symbol, tick.position.seq) for tick in batch.ticks] == [("NSE:INFY", 1)]
+
+
 async def test_an_empty_batch_tells_that_only_the_position_moved(line):
     line.publish(1)
-    feed = line.feed(filter=Filter(tokens=lambda: {2}))
+    feed = line.feed(only={2})
     batch = await feed.receive(100, 0)
     assert (len(batch), batch.last) == (0, Position(1, 1))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tickerd.cli.journal_note import note
+from tickerd.cli.tap import Table
 from tickerd.cli.verify import _lines
 from tickerd.config.settings import JournalSettings, Settings, SourceSettings, StateSettings, SubscribeEntry
 from tickerd.dataflow.redrive import LOOK_S
@@ -21,7 +22,7 @@ from tickerd.journal.format import HEAD_SIZE, Ticks, pack_ticks
 from tickerd.journal.index import INDEX, TEMPORARY, index_path
 from tickerd.journal.segment import COMPRESSED, SUFFIX, Header, file_name
 from tickerd.journal.writer import GROUP_S, RETRY_S
-from tickerd.plugin import Position
+from tickerd.plugin import Batch, Position, Row, Status
 from tickerd.runtime.recorder import SWEEP_S
 from tickerd.state.deadletters import Caps
 from tickerd.wire.kite.layout import FULL, LTP, QUOTE
@@ -137,6 +138,17 @@ def test_what_check_says_is_real(journal: Any, monkeypatch: pytest.MonkeyPatch) 
     assert f"tickerd.yaml: ok (1 source, 1 sink)\n{said}\n" in [block.text for block in journal.blocks()]
 
 
+def test_the_table_of_tap_is_a_real_one(journal: Any) -> None:
+    row = Row(
+        408065, mode="quote", last_price=1573.7, last_traded_quantity=1, volume_traded=9805, flags=("snapshot",),
+        ts_recv=1_795_448_643_876_000_000,
+    )  # fmt: skip
+    status = Status(state="connected", source="kite", connection=0, ts_recv=1_795_448_643_858_000_000)
+    table = Table()
+    shown = f"{table.header}\n{table.record(status)}\n{table.tick(Batch.of([row]).ticks[0])}\n"
+    assert shown in [block.text for block in journal.blocks()]
+
+
 def test_dates_in_examples_are_dates(journal: Any) -> None:
     for text in re.findall(r"\b\d{4}-\d\d-\d\d\b", journal.text):
-        assert date.fromisoformat(text)
+        assert date.fromisoformat(text).isoformat() == text

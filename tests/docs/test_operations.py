@@ -15,6 +15,7 @@ OWN_REASONS = [
     "slow_consumer",
     "sink_failed",
     "restart",
+    "journal_damaged",
     "journal_failed",
     "journal_slow",
     "retention",

@@ -107,7 +107,9 @@ def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path)
     check(process, list(read_numbered(log)), 2)
 
 
-def test_a_target_that_is_down_half_the_time_gets_every_number_once_in_the_end(daemon_class, simulator, tmp_path):
+def test_a_target_that_is_down_half_the_time_gets_every_number_once_in_the_end(
+    daemon_class, simulator, tmp_path
+):
     log = tmp_path / "numbers"
     at = simulator("--rate", "3000", "--numbered", str(log))
     yaml = YAML.format(**at, tokens=json.dumps(tokens(listing(at["rest"]), 200)))
@@ -121,12 +123,16 @@ def test_a_target_that_is_down_half_the_time_gets_every_number_once_in_the_end(d
         time.sleep(1)
         down.unlink()
     process.wait_for("unit ended, will be restarted", unit="sink.flaky", reason="target is down")
-    time.sleep(4)  # the longest back-off that four outages of a second lead to, and the way out of the journal
+    time.sleep(
+        4
+    )  # the longest back-off that four outages of a second lead to, and the way out of the journal
     process.signal()
     assert process.end(30) == 0
     lines = [line.split() for line in (process.directory / "target").read_text().splitlines()]
     numbers = [int(line[0]) for line in lines if len(line) == 1]
-    archived = {row["volume_traded"] for row in process.rows() if "snapshot" not in row.get("flags", ["snapshot"])}
+    archived = {
+        row["volume_traded"] for row in process.rows() if "snapshot" not in row.get("flags", ["snapshot"])
+    }
     assert len(numbers) == len(set(numbers))
     assert numbers == sorted(numbers)
     assert set(numbers) == archived
@@ -141,7 +147,7 @@ def test_a_full_disk_costs_the_journal_a_gap_and_the_live_feed_nothing(daemon_cl
     log = tmp_path / "numbers"
     at = simulator("--rate", "3000", "--numbered", str(log))
     yaml = YAML.format(**at, tokens=json.dumps(tokens(listing(at["rest"]), 200)))
-    yaml = yaml.replace("jsonl\"}", "jsonl\", delivery: live}")
+    yaml = yaml.replace('jsonl"}', 'jsonl", delivery: live}')
     directory = tmp_path / "d"
     state = directory / "state"
     state.mkdir(parents=True)
@@ -171,7 +177,9 @@ def test_a_full_disk_costs_the_journal_a_gap_and_the_live_feed_nothing(daemon_cl
     ticks = [row for row in rows if "record" not in row]
     numbers = sorted({row["volume_traded"] for row in ticks})
     begin, end = min(row["ts_recv"] for row in ticks), max(row["ts_recv"] for row in ticks)
-    sent = {n for frame in read_numbered(log) if begin <= frame.ts_ns <= end - 10**9 for n, _ in frame.numbers()}
+    sent = {
+        n for frame in read_numbered(log) if begin <= frame.ts_ns <= end - 10**9 for n, _ in frame.numbers()
+    }
     assert not sent - set(numbers)
     gaps = [row for row in rows if row.get("record") == "gap" and row["source"] == "journal"]
     assert gaps

@@ -173,3 +173,20 @@ async def test_a_directory_that_cannot_be_used_stops_nothing(run, tmp_path):
 def test_the_size_may_be_a_share_or_bytes():
     assert rules(JournalSettings(max_size="25%")).max_share == 0.25
     assert rules(JournalSettings(max_size="2GiB")).max_bytes == 2**31
+
+
+async def test_a_reader_is_told_of_a_part_that_cannot_be_read(run, tmp_path):
+    async with run(1) as one:
+        for volume in range(5):
+            one.publish(volume)
+    (segment,) = (tmp_path / "journal").glob("*.tkj")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    segment.write_bytes(data)
+    async with run(2) as two:
+        cursor = two.recorder.open_cursor(NOWHERE)
+        batches = await cursor.read(Position(2, 0), 1000)
+        told = [r for batch in batches for r in batch.records if isinstance(r, Gap)]
+        volumes = [tick.volume_traded for batch in batches for tick in batch.ticks]
+        assert [(gap.reason, gap.lost) for gap in told] == [("journal_damaged", 5 - len(volumes))]
+        assert 0 < len(volumes) < 5

@@ -78,6 +78,7 @@ Exit codes:
 @click.pass_context
 def replay(
     context: click.Context,
+    *,
     what: tuple[str, ...],
     file: Path,
     out: Path,
@@ -161,7 +162,7 @@ def _cast(settings: "Settings", only: Sequence[str], out: Path) -> Iterator[tupl
         raise click.UsageError("no sink of this file writes files; name one with --only")
 
 
-def _run(parts: Sequence["Part"], state: Path, speed: float | None, secrets: Sequence[str]) -> None:
+def _run(parts: Sequence["Part"], state: Path, speed: float | None, secrets: Collection[str]) -> None:
     import trio
 
     from tickerd.observe import logging
@@ -218,6 +219,6 @@ def _summary(parts: Sequence["Part"]) -> Iterator[str]:
             where = f"{first.position.epoch}:{first.position.seq}"
             yield f"{name}: {part.meter.rejected:,} refused, the first at {where}: {first.reason}"
         if part.error is not None:
-            yield f"{name}: ENDED BEFORE ITS TIME: {part.error or type(part.error).__name__}"
+            yield f"{name}: ENDED BEFORE ITS TIME: {str(part.error) or type(part.error).__name__}"
     damage = {(one.path, one.offset): one for part in parts for one in part.track.damage}
     yield from (f"DAMAGED: {damage_text(one)}" for one in damage.values())

@@ -54,6 +54,7 @@ Exit codes:
 @click.pass_context
 def tap(
     context: click.Context,
+    *,
     what: tuple[str, ...],
     file: Path | None,
     state: Path | None,

@@ -241,6 +241,9 @@ class _Compiler:
             return None
         reserved, kind, options = parts
         delivery: Delivery = reserved.delivery or kind.delivery
+        if reserved.delivery == "durable" and issubclass(kind, ServingSink):
+            text = "a sink that serves clients has no one cursor, so delivery cannot be durable"
+            self._report.problem((*path, "delivery"), text, "write 'live', or leave it out")
         if delivery == "durable" and not self._journal_is_on:
             text = "the journal is off, so delivery is live: what this sink misses is lost"
             self._report.warning(path, text)

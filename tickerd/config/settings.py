@@ -242,7 +242,10 @@ class JournalSettings(Options):
         "1GiB", doc="Size at which a new file is begun.", reload="daemon", ge=2**20, le=2**34
     )
     buffer: Size = option(
-        "64MiB", doc="Most that waits for a slow disk; beyond it the journal has a gap.", reload="daemon", ge=2**20
+        "64MiB",
+        doc="Most that waits for a slow disk; beyond it the journal has a gap.",
+        reload="daemon",
+        ge=2**20,
     )
 
 

@@ -7,6 +7,7 @@ import trio
 
 from tickerd.dataflow.hub import Hub
 from tickerd.dataflow.subscription import Filter, Spilled, Subscription
+from tickerd.dataflow.wanted import Wanted
 from tickerd.journal.cursor import Cursor
 from tickerd.plugin import Batch, Position
 
@@ -21,6 +22,9 @@ class DurableFeed:
     queued is let go, it joins anew, and reads from the journal what it missed. Close it.
 
     Args:
+        filter: of the live stream.
+        wanted: the same for what is read from the journal, where instruments are those of that time: a table that
+            was not loaded yet, or knows other tokens today, must not decide.
         after: the last position that the sink has.
     """
 
@@ -30,6 +34,7 @@ class DurableFeed:
         name: str,
         buffer: int,
         filter: Filter,  # noqa: A002
+        wanted: Wanted,
         after: Position,
         open_cursor: OpenCursor,
     ) -> None:
@@ -37,6 +42,7 @@ class DurableFeed:
         self._name = name
         self._buffer = buffer
         self._filter = filter
+        self._wanted = wanted
         self._open_cursor = open_cursor
         self._returned: deque[Batch] = deque()
         self._cursor: Cursor | None = None
@@ -85,7 +91,7 @@ class DurableFeed:
         self.at = self._cursor.at
         if not self.behind:
             self._cursor = None
-        wanted = [part for part in map(self._filter, batches) if part is not None]
+        wanted = [part for part in map(self._wanted, batches) if part is not None]
         if not wanted:
             return Batch(ticks=(), last=self.at)
         whole = Batch.merged(wanted)

@@ -29,6 +29,7 @@ class OpenSegment:
         self._buffers: list[bytes] = []
         self._synced_at = time.monotonic()
         self._file = files.open_append(self.path)
+        files.sync_directory(directory)  # so that its name outlives a power cut as well
         self._index = IndexWriter(self.path, header, files)
         self._append(self._encoder.begin())
 
@@ -62,7 +63,9 @@ class OpenSegment:
         """
         self._files.sync(self._file)
         if not self.path.exists():
-            raise FileNotFoundError(errno.ENOENT, "the segment was removed while it was written", str(self.path))
+            raise FileNotFoundError(
+                errno.ENOENT, "the segment was removed while it was written", str(self.path)
+            )
         self._synced_at = time.monotonic()
         self.dirty = False
 

@@ -19,7 +19,7 @@ from tickerd.journal.reader import JournalReader
 from tickerd.journal.recovery import Recovered, recover
 from tickerd.journal.retention import Rules, Swept, sweep
 from tickerd.journal.segment import SUFFIX
-from tickerd.journal.segment_reader import NOWHERE, Span
+from tickerd.journal.segment_reader import NOWHERE, Damaged, Span
 from tickerd.journal.writer import Journal, JournalOptions, Lost
 from tickerd.plugin import Batch, Clock, Codec, Gap, Origin, Position
 from tickerd.runtime.kept import kept
@@ -174,10 +174,12 @@ class Recorder:
             for item in reader.items():
                 if isinstance(item, Batch):
                     yield item
-                else:
-                    self._log.warning(
-                        "journal damaged here", file=item.path.name, bytes=item.size, reason=item.reason
-                    )
+                    continue
+                self._log.warning(
+                    "journal damaged here", file=item.path.name, bytes=item.size, reason=item.reason
+                )
+                if item.after is not None:
+                    yield _damage(item, item.after, self._clock.now_ns())
         finally:
             reader.close()
 
@@ -222,7 +224,9 @@ class Recorder:
             for segment in found:
                 path = segment.path
                 if path != self.journal.open_path and path.name.endswith(SUFFIX):
-                    await trio.to_thread.run_sync(partial(compress, path, self._files, stop=lambda: self._stopping))
+                    await trio.to_thread.run_sync(
+                        partial(compress, path, self._files, stop=lambda: self._stopping)
+                    )
         except OSError as error:
             self._log.error("journal cannot be compressed", reason=error.strerror or str(error))
 
@@ -238,6 +242,14 @@ class Recorder:
             lost=lost.count,
         )
         self._hub.publish_records(gap)
+
+
+def _damage(found: Damaged, after: Position, now_ns: int) -> Batch:
+    """What a reader is told of a part that cannot be read; it stands at the position before it."""
+    where = (after.epoch, after.seq)
+    gap = Gap(source=SOURCE, ts_recv=now_ns, epoch=after.epoch, seq=after.seq, reason="journal_damaged")
+    gap.after, gap.lost = where, found.lost
+    return Batch(ticks=(), records=[gap], last=after)
 
 
 def rules(settings: JournalSettings) -> Rules:

@@ -14,6 +14,7 @@ from tickerd.dataflow.durable import DurableFeed
 from tickerd.dataflow.letters import dead_letters
 from tickerd.dataflow.redrive import Redriving
 from tickerd.dataflow.subscription import Filter
+from tickerd.dataflow.wanted import Wanted
 from tickerd.instruments import InstrumentTable
 from tickerd.plugin import (
     AnyRecord,
@@ -203,6 +204,7 @@ class DurableSinkUnit(SinkUnit):
             self.name,
             settings.buffer,
             sink_filter(settings, house.table),
+            Wanted(settings.events, settings.instruments),
             after,
             house.recorder.open_cursor,
         )
@@ -221,7 +223,7 @@ class DurableSinkUnit(SinkUnit):
             structlog.get_logger().error(
                 "cursor is beyond the journal", unit=self.name, lost=after.seq - end.seq
             )
-            gap = Gap(source=self.settings.name, reason="cursor_beyond_journal", after=(end.epoch, end.seq))
+            gap = Gap(source=self.name, reason="cursor_beyond_journal", after=(end.epoch, end.seq))
             gap.lost, gap.ts_recv = after.seq - end.seq, self.clock.now_ns()
             self._house.hub.publish_records(gap)
         return end

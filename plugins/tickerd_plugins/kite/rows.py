@@ -97,8 +97,9 @@ class _Shared:
     def instrument(self, row: Row) -> Instrument:
         token, exchange, tradingsymbol, *rest = row
         one = self._one
+        # by type too: 0 and 0.0 are one key, and a lot size that became a float could not be read back
         return Instrument(
-            NAMESPACE, token, one(exchange, exchange), tradingsymbol, *(one(v, v) for v in rest)
+            NAMESPACE, token, one(exchange, exchange), tradingsymbol, *(one((type(v), v), v) for v in rest)
         )
 
 

@@ -25,6 +25,15 @@ def test_what_is_packed_comes_back_as_instruments():
     assert type(found[0]) is Instrument
 
 
+def test_numbers_that_are_equal_keep_their_types():
+    index = (256265, "NSE", "NIFTY 50", "", "INDICES", "EQ", "", 0.0, 0, 0.0)
+    other = (1, "MCX", "X", "", "MCX", "FUT", "", 1.0, 1, 1.0)
+    _, found = everything(pack(Header(), [index, other]))
+    for instrument in found:
+        numbers = instrument.strike, instrument.lot_size, instrument.tick_size
+        assert list(map(type, numbers)) == [float, int, float]
+
+
 def test_many_rows_come_in_runs():
     header, runs = unpack(pack(Header(), rows(5000)))
     assert [len(run) for run in runs] == [2000, 2000, 1000]
