@@ -170,13 +170,17 @@ def _run(parts: Sequence["Part"], state: Path, speed: float | None, secrets: Col
 
     async def main(hide: Callable[[str], None]) -> None:
         async with trio.open_nursery() as nursery:
-            if sys.stderr.isatty():
+            if _on_terminal():
                 nursery.start_soon(_show, parts)
             await play(parts, state, speed, hide)
             nursery.cancel_scope.cancel()
 
     with logging.configure(level="warning", stream=sys.stderr, secrets=secrets) as handle:
         trio.run(main, handle.redactor.add)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 async def _show(parts: Sequence["Part"]) -> None:

@@ -61,9 +61,10 @@ def choose(what: Sequence[str], home: Callable[[], Path], how: str = "--dir or -
 def day_of(text: str) -> date | None:
     """The day that this is the name of, or None."""
     try:
-        return date.fromisoformat(text) if len(text) == 10 else None
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if day.isoformat() == text else None
 
 
 def listed(directory: Path, how: str) -> tuple[list[Segment], list[Path]]:

@@ -11,6 +11,8 @@ import click
 from tickerd.cli.replay import instrument_keys
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from tickerd.cli.segments import Chosen
     from tickerd.journal.segment_reader import Damaged, Span
     from tickerd.plugin import AnyRecord, Batch, Tick
@@ -134,16 +136,20 @@ def _recorded(what: Sequence[str], chosen: "Chosen") -> "Iterator[Batch | Damage
                 yield from reader.items(final=segment.path not in chosen.newest)
 
 
-def _followed(what: Sequence[str], chosen: "Chosen", home: Callable[[], Path]) -> "Iterator[Batch | Damaged]":
-    """What there is from the first that was chosen on, or from now on, and what comes; ends never."""
+def _pause() -> "Event":
     from threading import Event
 
+    return Event()
+
+
+def _followed(what: Sequence[str], chosen: "Chosen", home: Callable[[], Path]) -> "Iterator[Batch | Damaged]":
+    """What there is from the first that was chosen on, or from now on, and what comes; ends never."""
     from tickerd.cli.codecs import InstalledCodecs
     from tickerd.journal.reader import JournalReader
 
     directory = chosen.segments[0].path.parent if what else home()
     reader = JournalReader(directory, InstalledCodecs(), _from_first(chosen) if what else _from_now())
-    pause = Event()
+    pause = _pause()
     try:
         while True:
             yield from reader.items()

@@ -130,19 +130,20 @@ class PlaybackFeed:
             if not self._ahead:
                 raise trio.EndOfChannel
         await trio.sleep_until(max(self._due(self._ahead[0]), trio.current_time()))
-        due = [self._ahead.popleft()]
         now = trio.current_time()
+        due = [self._take()]
         while self._ahead and self._due(self._ahead[0]) <= now:
-            due.append(self._ahead.popleft())
+            due.append(self._take())
         return Batch.merged(due)
 
+    def _take(self) -> Batch:
+        batch = self._ahead.popleft()
+        self._now = max(self._now, _moment(batch))
+        return batch
+
     def _due(self, batch: Batch) -> float:
-        """A gap that was told late does not turn back the time."""
-        moment = batch.origin.ts_recv if batch.origin else max((r.ts_recv for r in batch.records), default=0)
-        if batch.origin is None and batch.ticks:
-            moment = batch.ticks[0].ts_recv
-        self._now = max(self._now, moment)
-        return self._pace.due(self._now)
+        """What was told late, such as a gap, does not turn back the time."""
+        return self._pace.due(max(self._now, _moment(batch)))
 
     def put_back(self, batch: Batch) -> None:
         """See `tickerd.dataflow.delivery.Feed`."""
@@ -155,6 +156,12 @@ class PlaybackFeed:
         """Nothing is lost: it is in the recording."""
         del batch
         return 0
+
+
+def _moment(batch: Batch) -> int:
+    """When it was received; 0 where nothing tells."""
+    times = [tick.ts_recv for tick in batch.ticks[:1]] if batch.origin is None else [batch.origin.ts_recv]
+    return max([*times, *(record.ts_recv for record in batch.records)], default=0)
 
 
 class PlaybackContext:

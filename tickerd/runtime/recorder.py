@@ -179,7 +179,8 @@ class Recorder:
                     "journal damaged here", file=item.path.name, bytes=item.size, reason=item.reason
                 )
                 if item.after is not None:
-                    yield _damage(item, item.after, self._clock.now_ns())
+                    # a thread has no clock of ours: the newest tick is near enough
+                    yield _damage(item, item.after, self._hub.totals.last_tick_ns or 0)
         finally:
             reader.close()
 
