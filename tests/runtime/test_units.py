@@ -16,6 +16,7 @@ from tickerd.plugin import (
     Gap,
     Instrument,
     Options,
+    Position,
     Row,
     ServingSink,
     Sink,
@@ -26,7 +27,7 @@ from tickerd.runtime.house import House
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.runtime.units import ServingUnit, SinkUnit, SourceUnit, sink_unit
-from tickerd.state import Database, StateDirectory
+from tickerd.state import Database, StateDirectory, cursors
 
 
 class NoOptions(Options):
@@ -214,3 +215,9 @@ async def test_what_a_stopped_sink_still_held_shows_as_lost(house, run, autojump
     unit = sink_unit(sink(Busy), house, nothing)
     await run(unit, SourceUnit(source(), house, nothing))
     assert unit.meter.lost == 4
+
+
+async def test_live_delivery_forgets_where_an_earlier_durable_one_got_to(house, run, autojump_clock):
+    await house.db.run(cursors.put, "sink.collect", Position(1, 5), now_ns=1)
+    await run(sink_unit(sink(Collect, delivery="live"), house, nothing))
+    assert await house.db.read(cursors.get, "sink.collect") is None

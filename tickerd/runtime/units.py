@@ -32,7 +32,7 @@ from tickerd.runtime.context import Context, ServingContext, SourceContext
 from tickerd.runtime.house import House
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.unit import Attempt, Unit
-from tickerd.state import StateError, deadletters
+from tickerd.state import StateError, cursors, deadletters
 
 
 class SourceUnit(Unit):
@@ -160,6 +160,13 @@ class LiveSinkUnit(SinkUnit):
     async def open_feed(self, sink: Sink) -> AsyncIterator[tuple[Feed, Commit]]:
         """See `SinkUnit.open_feed`."""
         del sink
+        # where an earlier durable delivery got to means nothing once the sink has been written to without it
+        try:
+            await self._house.db.run(cursors.remove, self.name)
+        except StateError as error:
+            structlog.get_logger().error(
+                "old position cannot be forgotten", unit=self.name, reason=str(error)
+            )
         yield self._subscription, NoCommit()
 
     @property
