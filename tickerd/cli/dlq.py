@@ -1,38 +1,19 @@
 """`tickerd dlq`: what the sinks refused for good; look at it, have it offered again, or drop it."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from tickerd.cli.place import Command, directory_of, now_ns, place, plain_errors
 
 if TYPE_CHECKING:
     from tickerd.state.audit import Change
 
 _RANGE = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
 _REDRIVE_NOTE = "it is done at the sink's next start, and by a running daemon once it notices"
-
-Command = Callable[..., None]
-
-
-def _place(command: Command) -> Command:
-    """Where the state file is, and how to print."""
-    for decorate in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON for programs."),
-        click.option("--state", "state", type=click.Path(path_type=Path), help="The state directory itself."),
-        click.option(
-            "-c",
-            "--config",
-            "file",
-            type=click.Path(path_type=Path),
-            help="The YAML file, for its state.dir.",
-        ),
-    ):
-        command = decorate(command)
-    return command
 
 
 def _choice(command: Command) -> Command:
@@ -66,7 +47,7 @@ def dlq() -> None:
 @click.argument("sink", required=False)
 @click.option("--after", default=0, show_default=True, type=click.IntRange(0), help="Begin after this id.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 999), help="Letters shown.")
-@_place
+@place
 def list_letters(
     sink: str | None, after: int, limit: int, file: Path | None, state: Path | None, as_json: bool
 ) -> None:
@@ -74,7 +55,7 @@ def list_letters(
     from tickerd.cli import letters
     from tickerd.state import deadletters, tools
 
-    with _plain_errors(), tools.reading(_directory(file, state)) as connection:
+    with plain_errors(), tools.reading(directory_of(file, state)) as connection:
         sinks = deadletters.totals(connection)
         found = [] if sink is None else deadletters.page(connection, sink, after=after, limit=limit + 1)
     if sink is None:
@@ -86,13 +67,13 @@ def list_letters(
 @dlq.command()
 @click.argument("sink")
 @click.argument("letter", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-@_place
+@place
 def show(sink: str, letter: int, file: Path | None, state: Path | None, as_json: bool) -> None:
     """Show one letter of SINK whole: why, how often, what was answered, and the record itself."""
     from tickerd.cli.letters import whole
     from tickerd.state import deadletters, tools
 
-    with _plain_errors(), tools.reading(_directory(file, state)) as connection:
+    with plain_errors(), tools.reading(directory_of(file, state)) as connection:
         found = deadletters.get(connection, sink, letter)
     if found is None:
         raise click.ClickException(f"{sink!r} has no dead letter {letter}; list them with tickerd dlq ls")
@@ -101,7 +82,7 @@ def show(sink: str, letter: int, file: Path | None, state: Path | None, as_json:
 
 @dlq.command()
 @_choice
-@_place
+@place
 def redrive(
     sink: str, letters: Sequence[str], everything: bool, file: Path | None, state: Path | None, as_json: bool
 ) -> None:
@@ -112,12 +93,12 @@ def redrive(
     from tickerd.cli.letters import counted, json_text
     from tickerd.state import audit, deadletters, tools
 
-    ranges, now_ns = _ranges(letters, everything), _now_ns()
-    with _plain_errors(), tools.writing(_directory(file, state, sink)) as connection:
-        marked = deadletters.request_redrive(connection, sink, ranges, now_ns=now_ns)
+    ranges, when = _ranges(letters, everything), now_ns()
+    with plain_errors(), tools.writing(directory_of(file, state, sink)) as connection:
+        marked = deadletters.request_redrive(connection, sink, ranges, now_ns=when)
         waiting = next((one.redrives for one in deadletters.totals(connection) if one.sink == sink), 0)
         if marked:
-            audit.append(connection, _change("dlq.redrive", sink, ranges, marked, now_ns))
+            audit.append(connection, _change("dlq.redrive", sink, ranges, marked, when))
     _require(marked, f"{sink!r} has no such dead letter that is not waiting already")
     text = f"{counted(marked)} of {sink!r} will be offered again; {_REDRIVE_NOTE}"
     click.echo(json_text({"sink": sink, "marked": marked, "waiting": waiting}) if as_json else text)
@@ -126,7 +107,7 @@ def redrive(
 @dlq.command()
 @_choice
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_place
+@place
 def drop(
     sink: str,
     letters: Sequence[str],
@@ -140,36 +121,20 @@ def drop(
     from tickerd.cli.letters import counted, json_text
     from tickerd.state import audit, deadletters, tools
 
-    ranges, directory = _ranges(letters, everything), _directory(file, state)
-    with _plain_errors(), tools.reading(directory) as connection:
+    ranges, directory = _ranges(letters, everything), directory_of(file, state)
+    with plain_errors(), tools.reading(directory) as connection:
         # what comes while we ask was not meant
         ranges = [(1, deadletters.newest(connection, sink))] if ranges is None else ranges
         there = deadletters.count(connection, sink, ranges)
     _require(there, f"{sink!r} has no such dead letter")
     if not yes:
         click.confirm(f"delete {counted(there)} of {sink!r} for good?", abort=True, err=True)
-    now_ns = _now_ns()
-    with _plain_errors(), tools.writing(directory) as connection:
+    when = now_ns()
+    with plain_errors(), tools.writing(directory) as connection:
         dropped = deadletters.drop(connection, sink, ranges)
-        audit.append(connection, _change("dlq.drop", sink, ranges, dropped, now_ns))
+        audit.append(connection, _change("dlq.drop", sink, ranges, dropped, when))
     text = f"{counted(dropped)} of {sink!r} deleted"
     click.echo(json_text({"sink": sink, "dropped": dropped}) if as_json else text)
-
-
-def _directory(file: Path | None, state: Path | None, sink: str | None = None) -> Path:
-    """The state directory; a sink that the file does not have is refused where a file is given."""
-    if (file is None) == (state is None):
-        raise click.UsageError("say where the state is: either -c FILE or --state DIR")
-    if state is not None:
-        return state
-    assert file is not None
-    from tickerd.cli.load import load_or_exit
-
-    settings = load_or_exit(file)[0].settings
-    if sink is not None and sink not in settings.sinks:
-        names = ", ".join(sorted(settings.sinks)) or "none"
-        raise click.ClickException(f"{file} has no sink {sink!r} that could take them; it has {names}")
-    return settings.state.dir
 
 
 def _ranges(letters: Sequence[str], everything: bool) -> Sequence[tuple[int, int]] | None:
@@ -194,31 +159,16 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _change(
-    what: str, sink: str, ranges: Sequence[tuple[int, int]] | None, letters: int, now_ns: int
+    what: str, sink: str, ranges: Sequence[tuple[int, int]] | None, letters: int, when: int
 ) -> "Change":
     import os
 
     from tickerd.state.audit import Change
 
     after = {"sink": sink, "ids": ranges or "all", "letters": letters}
-    return Change(when_ns=now_ns, who=f"uid {os.getuid()}", what=what, origin="cli", after=after)
-
-
-def _now_ns() -> int:
-    return int(datetime.now(UTC).timestamp() * 1e6) * 1000
+    return Change(when_ns=when, who=f"uid {os.getuid()}", what=what, origin="cli", after=after)
 
 
 def _require(number: int, text: str) -> None:
     if not number:
         raise click.ClickException(f"{text}; list them with tickerd dlq ls")
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What is wrong with the state file, without a traceback."""
-    from tickerd.state import StateError
-
-    try:
-        yield
-    except StateError as error:
-        raise click.ClickException(str(error)) from None

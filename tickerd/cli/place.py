@@ -27,8 +27,8 @@ def place(command: Command) -> Command:
     return command
 
 
-def directory_of(file: Path | None, state: Path | None) -> Path:
-    """The state directory that was meant."""
+def directory_of(file: Path | None, state: Path | None, sink: str | None = None) -> Path:
+    """The state directory that was meant; a sink that the file does not have is refused where a file is given."""
     if (file is None) == (state is None):
         raise click.UsageError("say where the state is: either -c FILE or --state DIR")
     if state is not None:
@@ -36,7 +36,11 @@ def directory_of(file: Path | None, state: Path | None) -> Path:
     assert file is not None
     from tickerd.cli.load import load_or_exit
 
-    return load_or_exit(file)[0].settings.state.dir
+    settings = load_or_exit(file)[0].settings
+    if sink is not None and sink not in settings.sinks:
+        names = ", ".join(sorted(settings.sinks)) or "none"
+        raise click.ClickException(f"{file} has no sink {sink!r} that could take them; it has {names}")
+    return settings.state.dir
 
 
 @contextmanager
