@@ -107,6 +107,7 @@ def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path)
     check(process, list(read_numbered(log)), 2)
 
 
+@pytest.mark.full
 def test_a_target_that_is_down_half_the_time_gets_every_number_once_in_the_end(
     daemon_class, simulator, tmp_path
 ):

@@ -175,6 +175,7 @@ handle.close()
 """
 
 
+@pytest.mark.full  # alone on the machine: it measures seconds
 def test_code_that_holds_the_interpreter_is_shown_by_the_interpreter_itself() -> None:
     code, lines, errors = in_child(HOLDS_THE_LOCK)
     assert code == 0
