@@ -1,6 +1,6 @@
 """What a directory holds."""
 
-from tickerd.journal.catalog import quarantined, segments, starting
+from tickerd.journal.catalog import newest, quarantined, segments, starting
 from tickerd.journal.files import Files
 from tickerd.plugin import Position
 
@@ -43,3 +43,14 @@ def test_reading_after_a_position_begins_with_the_segment_that_holds_the_next(tm
     ]:  # fmt: skip
         assert starting(found, Position(*after))[0].first == first
     assert starting([], Position(1, 1)) == []
+
+
+def test_the_newest_segment_of_a_run_is_told(tmp_path):
+    for epoch, seq in ((1, 1), (2, 1), (2, 100)):
+        (tmp_path / name(epoch, seq)).touch()
+    found = segments(tmp_path, Files())
+    assert [newest(found, epoch) for epoch in (1, 2, 3)] == [
+        tmp_path / name(1, 1),
+        tmp_path / name(2, 100),
+        None,
+    ]

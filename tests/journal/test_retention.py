@@ -126,9 +126,7 @@ def test_a_sweep_deletes_segments_with_their_indexes_and_says_what_was_lost(jour
     first, second, newest = segments(journal, Files())
     compress(first.path)
     now = day_end("2026-11-03") + DAY
-    done = sweep(
-        journal, Rules(keep_ns=DAY), now, newest.path, {"file": Position(7, 8), "web": Position(7, 12)}
-    )
+    done = sweep(journal, Rules(keep_ns=DAY), now, 7, {"file": Position(7, 8), "web": Position(7, 12)})
     assert days(done.removed) == [1, 3]
     assert done.overtaken == [Overtaken("file", Position(7, 8), Position(7, 12), 4)]
     assert sorted(journal.iterdir()) == [index_path(newest.path), newest.path]
@@ -159,7 +157,7 @@ def test_a_segment_that_cannot_be_opened_may_still_be_deleted(journal, files):
 
 def test_limits_that_are_missed_are_told_with_how_much_is_missing(journal):
     *_, newest = segments(journal, Files())
-    assert sweep(journal, Rules(max_bytes=newest.size - 7), 0, newest.path, {}).short == 7
-    assert sweep(journal, Rules(max_bytes=newest.size), 0, newest.path, {}) == Swept([], [], [], 0)
+    assert sweep(journal, Rules(max_bytes=newest.size - 7), 0, 7, {}).short == 7
+    assert sweep(journal, Rules(max_bytes=newest.size), 0, 7, {}) == Swept([], [], [], 0)
     free = Files().room(journal).free
-    assert sweep(journal, Rules(min_free=2 * free), 0, newest.path, {}).short > 0
+    assert sweep(journal, Rules(min_free=2 * free), 0, 7, {}).short > 0

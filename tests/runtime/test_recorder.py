@@ -1,5 +1,7 @@
 """The journal in the daemon: mended, written, swept, compressed, and honest about what is missing."""
 
+import threading
+
 import pytest
 import trio
 import trio.testing
@@ -7,6 +9,7 @@ import trio.testing
 from tickerd.config import JournalSettings
 from tickerd.dataflow.hub import Hub
 from tickerd.instruments import Namespace
+from tickerd.journal.files import Files
 from tickerd.journal.segment import COMPRESSED
 from tickerd.plugin import Batch, Clock, Gap, Instrument, Position, Row
 from tickerd.plugin.events import PLAIN
@@ -22,13 +25,19 @@ NOWHERE = Position(0, 0)
 class Run:
     """One run of a daemon's journal in a directory."""
 
-    def __init__(self, directory, epoch, db, **settings):
+    def __init__(self, directory, epoch, db, files=None, **settings):
         self.hub = Hub(epoch)
         self.namespace = Namespace("kite")
         self.namespace.load([Instrument("kite", 7, "NSE", "SEVEN")])
         self.seen = self.hub.subscribe("test", "drop_oldest", 1 << 24)[1]
         self.recorder = Recorder(
-            JournalSettings(min_free="0B", **settings), directory / "journal", self.hub, Clock(), db, CODECS
+            JournalSettings(min_free="0B", **settings),
+            directory / "journal",
+            self.hub,
+            Clock(),
+            db,
+            CODECS,
+            files,
         )
 
     def publish(self, volume, source="one", ts_recv=1000):
@@ -142,6 +151,26 @@ async def test_closed_segments_are_compressed_and_still_read(run, tmp_path):
             while not list((tmp_path / "journal").glob(f"*{COMPRESSED}")):
                 await trio.sleep(0.01)
         assert await two.history() == list(range(50))
+
+
+async def test_a_segment_that_is_being_opened_is_left_alone(run):
+    class SlowDisk(Files):
+        go_on = threading.Event()
+
+        def sync_directory(self, path):
+            assert self.go_on.wait(10)
+            super().sync_directory(path)
+
+    files = SlowDisk()
+    async with run(1, files=files, keep="1ms", max_size="1B") as one:
+        one.publish(1)
+        with trio.fail_after(5):
+            while not list(one.recorder.journal.directory.glob("*.tkj")):
+                await trio.sleep(0.005)
+        await one.recorder.tidy()
+        files.go_on.set()
+        assert await one.history() == [1]
+    assert one.recorder.journal.lost_total == 0
 
 
 async def test_old_segments_go_and_a_sink_that_still_needed_them_is_told(run, db, tmp_path):

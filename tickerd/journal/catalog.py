@@ -52,6 +52,12 @@ def segments(directory: Path, files: Files) -> list[Segment]:
     return [chosen[first] for first in sorted(chosen)]
 
 
+def newest(found: Iterable[Segment], epoch: int) -> Path | None:
+    """The newest segment of that run: of the running one it may be open, or opened at this moment."""
+    paths = [one.path for one in sorted(found, key=lambda one: one.first) if one.name.epoch == epoch]
+    return paths[-1] if paths else None
+
+
 def quarantined(directory: Path, files: Files) -> list[Path]:
     """Files that were segments and could not be read at all."""
     return sorted(directory / found.name for found in files.list(directory) if found.name.endswith(BAD))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tickerd.journal.catalog import Segment, segments
+from tickerd.journal.catalog import Segment, newest, segments
 from tickerd.journal.files import Files, Room
 from tickerd.journal.index import index_path
 from tickerd.journal.segment_file import SegmentFile
@@ -129,17 +129,26 @@ def sweep(
     directory: Path,
     rules: Rules,
     now_ns: int,
-    busy: Path | None,
+    epoch: int | None,
     cursors: Mapping[str, Position],
     files: Files | None = None,
 ) -> Swept:
     """Delete what has to go. Blocking. Whoever is overtaken has to be told by an alarm and a gap.
+
+    Args:
+        directory: of the segments.
+        rules: what may stay.
+        now_ns: wall clock.
+        epoch: of the run that writes now, whose newest segment is left alone; None: nobody writes.
+        cursors: sink → the last position that it has acknowledged.
+        files: how files are touched.
 
     Raises:
         OSError: the directory cannot be looked at.
     """
     files = files or Files()
     found, room = segments(directory, files), files.room(directory)
+    busy = None if epoch is None else newest(found, epoch)
     wanted = decide(found, rules, room, now_ns, busy)
     ends = {removal.segment: last_position(removal.segment, found, files) for removal in wanted}
     removed: list[Removal] = []

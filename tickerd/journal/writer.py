@@ -92,12 +92,6 @@ class Journal:
 
     # -- on the loop -----------------------------------------------------------------------------------
 
-    @property
-    def open_path(self) -> Path | None:
-        """The segment that is being written."""
-        segment = self._segment
-        return None if segment is None else segment.path
-
     def append(self, batch: Batch) -> None:
         """Take a batch that the hub has stamped."""
         size = batch.nbytes

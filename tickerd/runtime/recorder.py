@@ -11,7 +11,7 @@ import trio
 from tickerd.config.settings import JournalSettings
 from tickerd.dataflow.durable import OpenCursor
 from tickerd.dataflow.hub import Hub
-from tickerd.journal.catalog import segments
+from tickerd.journal.catalog import newest, segments
 from tickerd.journal.compress import compress
 from tickerd.journal.cursor import MAX_READERS, Cursor
 from tickerd.journal.files import Files
@@ -153,9 +153,13 @@ class Recorder:
 
     async def _keep_house(self) -> None:
         while True:
-            await self._sweep()
-            await self._compress()
+            await self.tidy()
             await trio.sleep(SWEEP_S)
+
+    async def tidy(self) -> None:
+        """Delete what has to go and compress what is closed; done each minute."""
+        await self._sweep()
+        await self._compress()
 
     def open_cursor(self, after: Position) -> Cursor:
         """A cursor of a durable sink; see `tickerd.dataflow.durable.OpenCursor`."""
@@ -194,7 +198,7 @@ class Recorder:
                 self._directory,
                 rules(self._settings),
                 self._clock.now_ns(),
-                self.journal.open_path,
+                self._hub.epoch,
                 held,
                 self._files,
             )
@@ -222,9 +226,9 @@ class Recorder:
         """What is closed; in a thread, one after the other."""
         try:
             found = await trio.to_thread.run_sync(segments, self._directory, self._files)
-            for segment in found:
-                path = segment.path
-                if path != self.journal.open_path and path.name.endswith(SUFFIX):
+            busy = newest(found, self._hub.epoch)
+            for path in (segment.path for segment in found):
+                if path != busy and path.name.endswith(SUFFIX):
                     await trio.to_thread.run_sync(
                         partial(compress, path, self._files, stop=lambda: self._stopping)
                     )
