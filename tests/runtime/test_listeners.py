@@ -4,6 +4,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from tickerd.runtime.listeners import Listeners
 
@@ -17,8 +18,38 @@ async def listeners():
 
 async def test_a_tcp_address_is_opened_once_and_lent_again(listeners):
     first = await listeners.lend("127.0.0.1:0")
-    assert await listeners.lend("127.0.0.1:0") is first
+    second = await listeners.lend("127.0.0.1:0")
+    assert first.socket.getsockname() == second.socket.getsockname()
     assert first.socket.getsockname()[1] > 0
+
+
+async def test_whoever_accepts_next_finds_what_waited_when_a_loan_was_given_back(listeners):
+    first = await listeners.lend("127.0.0.1:0")
+    async with await trio.open_tcp_stream(*first.socket.getsockname()) as client:
+        listeners.give_back(first)
+        with pytest.raises(trio.ClosedResourceError):
+            await first.accept()
+        second = await listeners.lend("127.0.0.1:0")
+        async with await second.accept() as stream:
+            await stream.send_all(b"hello")
+            assert await client.receive_some(5) == b"hello"
+
+
+async def test_two_borrowers_may_accept_at_the_same_time(listeners):
+    async with trio.open_nursery() as nursery:
+        loans = [await listeners.lend("127.0.0.1:0") for _ in range(2)]
+        for loan in loans:
+            nursery.start_soon(loan.accept)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
+async def test_only_what_is_still_used_or_permanent_stays_open(listeners, tmp_path):
+    for name in ("a", "b", "c"):
+        await listeners.lend(f"unix:{tmp_path}/{name}", permanent=name == "a")
+    await listeners.keep([f"unix:{tmp_path}/b"])
+    for name in ("a", "b"):
+        await (await trio.open_unix_socket(f"{tmp_path}/{name}")).aclose()
 
 
 async def test_a_unix_socket_is_for_owner_and_group(listeners, tmp_path):

@@ -32,7 +32,8 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
     import trio
 
     from tickerd.cli.load import load_or_exit, seconds_or_usage
-    from tickerd.daemon import Daemon, Hooks, Outcome
+    from tickerd.config import Compiled, load
+    from tickerd.daemon import Daemon, Hooks, Outcome, Program
     from tickerd.observe import logging
     from tickerd.observe.status import StatusLine, summary
     from tickerd.plugin.errors import may_pass
@@ -66,12 +67,20 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
         handle.close()
         os._exit(code)
 
+    def applied(new: Compiled) -> None:
+        handle.set_level(log_level or new.settings.log.level)
+        observers.settings_applied(new.settings)
+
     async def main(state: StateDirectory) -> Outcome:
         hooks = Hooks(
-            leave, line.show if line else lambda _: None, observers.unit_changed, handle.redactor.add
+            leave=leave,
+            tell=line.show if line else lambda _: None,
+            changed=observers.unit_changed,
+            hide=handle.redactor.add,
+            applied=applied,
         )
-        daemon = Daemon(settings, state, hooks, registry.codecs())
-        return await daemon.run(for_s=for_s)
+        program = Program(file, compiled, registry, lambda: load(file, registry, os.environ))
+        return await Daemon(program, state, hooks).run(for_s=for_s)
 
     try:
         with StateDirectory(settings.state.dir) as state:

@@ -68,6 +68,8 @@ class Subscription:
         """Ticks lost because the buffer was full."""
         self.merged = 0
         """Ticks replaced by a newer one of their instrument; only with ``conflate``."""
+        self.expired = 0
+        """Ticks that were too old to be offered again."""
         self.queued_bytes = 0
         self.queued_ticks = 0
         self._filter = filter
@@ -210,6 +212,24 @@ class Subscription:
             raise trio.EndOfChannel
         return self._take(max_ticks)
 
+    async def receive_batches(self, max_ticks: int = 10_000) -> list[Batch]:
+        """Like `receive`, as whole batches: records in one of their own, then the ticks as they were published."""
+        whole = await self._wait_for_whole()
+        return self._take_whole(max_ticks) if whole else [await self.receive(max_ticks)]
+
+    async def _wait_for_whole(self) -> bool:
+        if self._empty() and not self._ended:
+            await self._ready.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        return bool(self._batches) and not (self._spilled or self._broken)
+
+    def alter(self, overflow: Overflow, buffer: int, filter: Filter) -> None:  # noqa: A002
+        """Go on by other rules; what is queued stays, and is received first."""
+        self.overflow, self.buffer, self._filter = overflow, buffer, filter
+        if self._slots and overflow != "conflate":
+            self.put_back(Batch(ticks=self._take_slots(len(self._slots)), last=self._last_taken))
+
     def put_back(self, batch: Batch) -> None:
         """Return what was received and could not be handed on; it is received first the next time."""
         self._records.extendleft(reversed(batch.records))
@@ -219,6 +239,25 @@ class Subscription:
             self.queued_bytes += parcel.nbytes
             self.queued_ticks += len(parcel.ticks)
         self._ready.set()
+
+    def renew(self, batch: Batch, oldest_ns: int | None) -> Batch:
+        """What to offer in place of a batch that was not taken.
+
+        With ``conflate`` the newest tick of each instrument that is in it or has come since. Ticks received before
+        ``oldest_ns`` are left out, counted as `expired`; what is left may be empty.
+        """
+        ticks = batch.ticks
+        if oldest_ns is not None:
+            ticks = [tick for tick in ticks if tick.ts_recv >= oldest_ns]
+            self.expired += len(batch.ticks) - len(ticks)
+        if self.overflow != "conflate" or not self._slots:
+            unchanged = len(ticks) == len(batch.ticks)
+            return batch if unchanged else Batch(ticks=ticks, records=batch.records, last=batch.last)
+        old = [tick for tick in ticks if (tick.origin.namespace, tick.instrument_token) not in self._slots]
+        self.merged += len(ticks) - len(old)
+        newer = self._take(len(self._slots))
+        records = [*batch.records, *newer.records]
+        return Batch(ticks=[*old, *newer.ticks], records=records, last=max(batch.last, newer.last))
 
     def forfeit(self, batch: Batch) -> int:
         """How much is lost when the consumer is stopped with this batch in hand: it, and what is queued."""
@@ -238,18 +277,18 @@ class Subscription:
         self._clear()
         self._closed(self)
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to receive."""
+        return not self._empty()
+
     def _empty(self) -> bool:
         return not (
             self._batches or self._slots or self._records or self._gap or self._broken or self._spilled
         )
 
     def _take(self, max_ticks: int) -> Batch:
-        records: list[AnyRecord] = []
-        if self._gap is not None:
-            records.append(self._gap)
-            self._gap = None
-        records += self._records
-        self._records.clear()
+        records = self._take_records()
         ticks = self._take_batches(max_ticks) if self._batches else self._take_slots(max_ticks)
         batch = Batch(ticks=ticks, records=records, last=self._last_taken)
         if not (self._batches or self._slots):
@@ -257,6 +296,28 @@ class Subscription:
             if not self._ended:
                 self._ready = trio.Event()
         return batch
+
+    def _take_records(self) -> list[AnyRecord]:
+        records: list[AnyRecord] = [] if self._gap is None else [self._gap]
+        self._gap = None
+        records += self._records
+        self._records.clear()
+        return records
+
+    def _take_whole(self, max_ticks: int) -> list[Batch]:
+        records = self._take_records()
+        found = [Batch(ticks=(), records=records, last=self._last_taken)] if records else []
+        ticks = 0
+        while self._batches and (not ticks or ticks < max_ticks):
+            batch = self._batches.popleft()
+            self.queued_bytes -= batch.nbytes
+            self._last_taken = batch.last
+            ticks += len(batch) - len(batch.records)
+            found.append(batch if not batch.records else Batch(ticks=batch.ticks, last=batch.last))
+        self.queued_ticks -= ticks
+        if not self._batches and not self._ended:
+            self._ready = trio.Event()
+        return found
 
     def _take_batches(self, max_ticks: int) -> list[Tick]:
         ticks: list[Tick] = []

@@ -42,13 +42,15 @@ class OpenSegment:
         self._buffers += buffers
         self._end += sum(map(len, buffers))
 
-    def flush(self) -> None:
-        """Write what was added."""
+    def flush(self) -> int:
+        """Write what was added; how many bytes that was."""
+        before = self.size
         buffers, self._buffers = self._buffers, []
         for start in range(0, len(buffers), MAX_BUFFERS):
             self.size += self._files.writev(self._file, buffers[start : start + MAX_BUFFERS])
         self._index.flush()
         self.dirty = self.dirty or bool(buffers)
+        return self.size - before
 
     def sync_if_due(self, every_s: float) -> None:
         """Bring it to the disk when the last time is long enough ago."""

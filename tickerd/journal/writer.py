@@ -171,7 +171,7 @@ class Journal:
             for batch in group:
                 self._room(batch).add(batch)
             assert self._segment is not None
-            self._segment.flush()
+            self.written_bytes += self._segment.flush()
             if closing:
                 self._segment.sync()
             else:
@@ -199,7 +199,7 @@ class Journal:
             return segment
         if segment is not None:
             self._segment = None
-            segment.flush()
+            self.written_bytes += segment.flush()
             segment.close()
         now = self._now_ns
         self._roll_at_ns = next_roll_ns(now)

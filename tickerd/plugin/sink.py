@@ -1,7 +1,7 @@
 """What a sink is: the contracts of plugins that hand ticks on, in two shapes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -9,9 +9,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import trio
 
-from tickerd.plugin.events import Batch, Position
+from tickerd.plugin.auth import Principal, Request
+from tickerd.plugin.events import Batch, Position, Tick
+from tickerd.plugin.instrument import Instrument
 from tickerd.plugin.options import Options
-from tickerd.plugin.source import Replace, UnitContext
+from tickerd.plugin.ratelimit import Decision
+from tickerd.plugin.source import Mode, Replace, UnitContext
 
 Overflow = Literal["conflate", "drop_oldest", "drop_newest", "disconnect"]
 Delivery = Literal["live", "durable"]
@@ -39,9 +42,60 @@ class Subscription(Protocol):
         """
         ...
 
+    async def receive_batches(self, max_ticks: int = 10_000) -> Sequence[Batch]:
+        """The same as whole batches, as they were published: for a sink that hands on what others share.
+
+        What the buffer dropped is told by a batch of records in front. With ``conflate`` it is one batch, as from
+        `receive`.
+        """
+        ...
+
+
+class History(Protocol):
+    """What was recorded after a position, up to now; nothing needs closing."""
+
+    @property
+    def at(self) -> Position:
+        """How far it has been read."""
+        ...
+
+    async def read(self, until: Position, max_ticks: int = 10_000) -> Sequence[Batch]:
+        """The next batches, none beyond ``until``; empty when there are none left before it."""
+        ...
+
+
+class Catalogue(Protocol):
+    """All instruments that the daemon knows, of every namespace."""
+
+    def find(self, key: str | int) -> Instrument | None:
+        """By ``EXCHANGE:SYMBOL`` or token. While a dump is still missing, any token gives a nameless instrument."""
+        ...
+
+    def tables(self) -> Sequence[Mapping[str, Instrument]]:
+        """By symbol, one table for each namespace. They are never changed, only replaced: compare them by ``is``.
+
+        A table may have more than 100,000 rows; do not go through one without checkpoints.
+        """
+        ...
+
 
 class ServingContext(UnitContext, Protocol):
     """What a running serving sink works with."""
+
+    @property
+    def stopping(self) -> trio.Event:
+        """Set when the unit shall end: take no more clients, say goodbye to those there are, and return from ``run``."""
+        ...
+
+    @property
+    def position(self) -> Position:
+        """Of the last tick or record that was published."""
+        ...
+
+    @property
+    def instruments(self) -> Catalogue:
+        """All instruments."""
+        ...
 
     async def listen(self, address: str) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
         """Borrow the host's listening socket for ``HOST:PORT`` or ``unix:/PATH``; do not close it."""
@@ -55,6 +109,43 @@ class ServingContext(UnitContext, Protocol):
         buffer: int = 2**23,
     ) -> AbstractContextManager[tuple[Position, Subscription]]:
         """Join the stream: the position of the last record and everything after it, in one step."""
+        ...
+
+    def latest(self, instruments: Iterable[Instrument]) -> Sequence[Tick]:
+        """The newest tick of each of these that has had one; none is newer than `position`."""
+        ...
+
+    async def history(self, after: Position) -> History | None:
+        """What was recorded after a position; None when there is no going on from there.
+
+        That is: the journal is off, does not reach back that far, or never knew that position.
+        """
+        ...
+
+    def want(self, changes: Mapping[str | int, Mode | None]) -> Mapping[str | int, str]:
+        """Change what this sink wants of the sources: by symbol or token, None for no longer.
+
+        Returns:
+            What nobody can bring, each with a short word for the reason, such as ``over_capacity``.
+        """
+        ...
+
+    async def authenticate(self, request: Request) -> Principal | None:
+        """Who calls, or None when it cannot be told. Charges, logs and counts what is wrong."""
+        ...
+
+    def blocked(self, request: Request) -> Decision | None:
+        """What refuses a caller whose address has used up its limit; None: he may go on. Costs nothing."""
+        ...
+
+    def authorize(self, principal: Principal, scope: str) -> bool:
+        """Whether this scope was granted, and the credential still holds."""
+        ...
+
+    def limit(
+        self, rate_class: str, request: Request, principal: Principal | None = None, cost: int = 1
+    ) -> Decision:
+        """Charge a call to its caller: the principal, or the address where there is none."""
         ...
 
 
@@ -125,6 +216,23 @@ class Sink(ABC):
         await trio.lowlevel.checkpoint()
 
     @classmethod
+    def common(cls, options: Any, written: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options that every sink has, as this one needs them: defaults of its own, and what follows from others.
+
+        Args:
+            options: this sink's own, validated.
+            written: those that every sink has, as the YAML says them and without those that it does not say.
+
+        Returns:
+            The same in the same form, changed as need be. What is not in it has the host's default.
+
+        Raises:
+            OptionConflict: what is written cannot be.
+        """
+        del options
+        return written
+
+    @classmethod
     def relocated(cls, options: Any, directory: Path) -> Any:
         """The same options, writing below another directory instead: what a replay runs with.
 
@@ -134,16 +242,22 @@ class Sink(ABC):
         del options, directory
         return None
 
+    async def apply(self, options: Any) -> bool:
+        """See `tickerd.plugin.Source.apply`."""
+        del options
+        await trio.lowlevel.checkpoint()
+        return False
+
     def resume_from(self) -> Position | None:
         """The last position this sink holds safely, when its target knows better than the host's cursor."""
         return None
 
 
 class ServingSink(ABC):
-    """Serves clients that come and go, each with a subscription of its own (WebSocket).
+    """Serves clients that come and go (WebSocket).
 
     ``run`` opens its own nursery inside itself, calls ``task_status.started()`` when its listeners accept,
-    and runs until it is cancelled.
+    and runs until it is cancelled, or until ``ctx.stopping`` is set and it has taken leave of its clients.
     """
 
     Options: ClassVar[type[Options]]
@@ -156,4 +270,10 @@ class ServingSink(ABC):
 
     @abstractmethod
     async def run(self, ctx: ServingContext, *, task_status: trio.TaskStatus[None]) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled, or ``ctx.stopping``."""
+
+    async def apply(self, options: Any) -> bool:
+        """See `tickerd.plugin.Source.apply`."""
+        del options
+        await trio.lowlevel.checkpoint()
+        return False

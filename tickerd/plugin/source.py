@@ -134,3 +134,13 @@ class Source(ABC):
     @abstractmethod
     async def run(self, ctx: SourceContext, *, task_status: trio.TaskStatus[None]) -> None:
         """Publish until cancelled."""
+
+    async def apply(self, options: Any) -> bool:
+        """A reload changed options of the class ``live`` only: go by these from now on.
+
+        Returns:
+            False, the default: that cannot be done while running; the unit is restarted instead.
+        """
+        del options
+        await trio.lowlevel.checkpoint()
+        return False

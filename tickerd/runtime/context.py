@@ -1,6 +1,6 @@
 """What a running plugin holds of us: its context, which refuses every call once the unit has ended."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,20 @@ import trio
 
 from tickerd.dataflow.demand import Demand
 from tickerd.dataflow.subscription import Filter, Subscription
-from tickerd.instruments import Namespace
-from tickerd.plugin import Batch, Closed, Overflow, Position
+from tickerd.instruments import InstrumentTable, Namespace
+from tickerd.journal.cursor import Cursor
+from tickerd.plugin import (
+    Batch,
+    Closed,
+    Decision,
+    Instrument,
+    Mode,
+    Overflow,
+    Position,
+    Principal,
+    Request,
+    Tick,
+)
 from tickerd.runtime.house import House
 from tickerd.runtime.unit import Unit
 
@@ -23,6 +35,8 @@ class Context:
         self._unit = unit
         self._house = house
         self._open = True
+        self.borrowed: dict[str, trio.SocketListener] = {}
+        """Listeners that it was lent, by address."""
         self.name = name
         self.clock = unit.clock
         self.log = structlog.get_logger().bind(unit=unit.name)
@@ -54,6 +68,8 @@ class Context:
     def close(self) -> None:
         """From now on every call raises `Closed`."""
         self._open = False
+        for loan in self.borrowed.values():
+            self._house.listeners.give_back(loan)
 
     def check(self) -> None:
         """Raise `Closed` when the unit has ended."""
@@ -79,10 +95,23 @@ class SourceContext(Context):
 class ServingContext(Context):
     """`tickerd.plugin.ServingContext`."""
 
+    def __init__(self, unit: Unit, name: str, house: House, stopping: trio.Event) -> None:
+        super().__init__(unit, name, house)
+        self.stopping = stopping
+        self.instruments = Catalogue(house.table)
+        self._owner = f"{unit.name} {id(self)}"  # in a reload the next one wants before this one lets go
+
+    @property
+    def position(self) -> Position:
+        """See `tickerd.plugin.ServingContext`."""
+        return self._house.hub.position
+
     async def listen(self, address: str) -> trio.SocketListener:
         """See `tickerd.plugin.ServingContext`."""
         self.check()
-        return await self._house.listeners.lend(address)
+        if address not in self.borrowed:
+            self.borrowed[address] = await self._house.listeners.lend(address)
+        return self.borrowed[address]
 
     @contextmanager
     def subscribe(
@@ -100,3 +129,82 @@ class ServingContext(Context):
             yield position, subscription
         finally:
             subscription.close()
+
+    def latest(self, instruments: Iterable[Instrument]) -> list[Tick]:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        by_namespace: dict[str, list[int]] = {}
+        for instrument in instruments:
+            by_namespace.setdefault(instrument.namespace, []).append(instrument.token)
+        hub = self._house.hub
+        return [tick for name, tokens in by_namespace.items() for tick in hub.latest(name, tokens)]
+
+    async def history(self, after: Position) -> Cursor | None:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        recorder = self._house.recorder
+        if recorder is None or not await recorder.reaches(after):
+            return None
+        return recorder.open_cursor(after)
+
+    def want(self, changes: Mapping[str | int, Mode | None]) -> dict[str | int, str]:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        wants = getattr(self._house, "wants", None)
+        if wants is None:
+            return {}
+        answer = wants.change(self._owner, changes)
+        return {refused.item: refused.code for refused in answer.rejected}
+
+    async def authenticate(self, request: Request) -> Principal | None:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        return None if self._house.access is None else await self._house.access.authenticate(request)
+
+    def blocked(self, request: Request) -> Decision | None:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        charge = None if self._house.access is None else self._house.access.blocked(request)
+        return None if charge is None else charge.decision
+
+    def authorize(self, principal: Principal, scope: str) -> bool:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        return self._house.access is not None and self._house.access.authorize(principal, scope)
+
+    def limit(
+        self, rate_class: str, request: Request, principal: Principal | None = None, cost: int = 1
+    ) -> Decision:
+        """See `tickerd.plugin.ServingContext`."""
+        self.check()
+        if self._house.access is None:
+            return Decision(allowed=False, remaining=0, reset_s=1, retry_after_s=1)
+        return self._house.access.hit(rate_class, request, principal, cost).decision
+
+    def close(self) -> None:
+        """From now on every call raises `Closed`; what it wanted is released."""
+        wants = getattr(self._house, "wants", None)
+        if self._open and wants is not None:
+            wants.release(self._owner)
+        super().close()
+
+
+class Catalogue:
+    """`tickerd.plugin.Catalogue`."""
+
+    def __init__(self, table: InstrumentTable) -> None:
+        self._table = table
+
+    def find(self, key: str | int) -> Instrument | None:
+        """See `tickerd.plugin.Catalogue`."""
+        namespaces = self._table.namespaces()
+        for namespace in namespaces:
+            found = namespace.by_symbol.get(key) if isinstance(key, str) else namespace.get(key)
+            if found is not None:
+                return found
+        nameless = (one.find(key) for one in namespaces if not one.loaded and isinstance(key, int))
+        return next(nameless, None)
+
+    def tables(self) -> list[Mapping[str, Instrument]]:
+        """See `tickerd.plugin.Catalogue`."""
+        return [namespace.by_symbol for namespace in self._table.namespaces()]

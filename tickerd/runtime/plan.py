@@ -12,15 +12,18 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tickerd.config.access import AuthSettings, RateLimitSettings
 from tickerd.config.excerpt import holds_login, looks_secret
 from tickerd.config.problem import Path, dotted
 from tickerd.config.settings import Settings, SinkSettings, SourceSettings
+from tickerd.config.shape import is_public, public_paths
 from tickerd.plugin.options import ReloadClass
 from tickerd.plugin.source import Replace
 
 Verb = Literal["keep", "change", "restart", "add", "remove"]
 Kind = Literal["source", "sink"]
 UnitSettings = SourceSettings | SinkSettings
+AccessSettings = AuthSettings | RateLimitSettings
 
 HIDDEN = "***"
 """What is shown instead of a secret."""
@@ -29,6 +32,8 @@ _PYDANTICS = "*" * 10
 """What pydantic writes instead of a secret."""
 _DERIVED = {"name", "type"}
 """Fields of a unit's settings that follow from others."""
+_ACCESS = ("auth", "rate_limits")
+"""Sections of plugins that are no units: all of them are applied in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +212,29 @@ def _compared(kind: Kind, old: UnitSettings, new: UnitSettings, secret: Collecti
 
 def _daemon(old: Settings, new: Settings, secret: Collection[Path]) -> Iterator[Difference]:
     """Outside of units there is no unit to restart, so what is not live needs a restart of the daemon."""
-    for one in _differences(old, new, (), ("sources", "sinks"), secret):
+    for one in _differences(old, new, (), ("sources", "sinks", *_ACCESS), secret):
         yield replace(one, reload="live" if one.reload == "live" else "daemon")
+    for section in _ACCESS:
+        for one in _access(section, getattr(old, section), getattr(new, section), secret):
+            yield replace(one, reload="live")
+
+
+def _access(
+    section: str,
+    old: Mapping[str, AccessSettings],
+    new: Mapping[str, AccessSettings],
+    secret: Collection[Path],
+) -> Iterator[Difference]:
+    """Of one that came or went only its plugin is told."""
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before is None or after is None:
+            use = (before and before.use, after and after.use)
+            yield Difference(dotted((section, name)), "live", *use)
+        elif before.type is not after.type:
+            yield Difference(dotted((section, name, "use")), "live", before.use, after.use)
+        else:
+            yield from _differences(before, after, (section, name), _DERIVED, secret)
 
 
 def _differences(
@@ -219,10 +245,11 @@ def _differences(
         before, after = getattr(old, name), getattr(new, name)
         if name in skip or before == after:
             continue
-        below = path if name == "options" and isinstance(new, UnitSettings) else (*path, field.alias or name)
+        is_own = name == "options" and isinstance(new, UnitSettings | AccessSettings)
+        below = path if is_own else (*path, field.alias or name)
         if isinstance(before, BaseModel) and type(before) is type(after):
             yield from _differences(before, after, below, (), secret)
-        elif _is_secret(below, secret):
+        elif _is_secret(below, field, secret):
             yield Difference(dotted(below), _reload(field), _covered(before), _covered(after))
         else:
             yield Difference(dotted(below), _reload(field), _shown(old, name), _shown(new, name))
@@ -234,9 +261,10 @@ def _reload(field: FieldInfo) -> ReloadClass:
     return found or "unit"
 
 
-def _is_secret(path: Path, secret: Collection[Path]) -> bool:
+def _is_secret(path: Path, field: FieldInfo, secret: Collection[Path]) -> bool:
     """Whether the option, something in it or something round it must not be shown."""
-    return looks_secret(path[-1]) or any(a[: len(path)] == path or path[: len(a)] == a for a in secret)
+    telling = looks_secret(path[-1]) and not is_public(field)
+    return telling or any(a[: len(path)] == path or path[: len(a)] == a for a in secret)
 
 
 def _covered(value: Any) -> Any:
@@ -245,14 +273,20 @@ def _covered(value: Any) -> Any:
 
 def _shown(model: BaseModel, name: str) -> Any:
     """One option as JSON can hold it, written as YAML would write it, secrets in it hidden."""
-    return _hidden(model.model_dump(mode="json", include={name})[name])
+    public = frozenset(public_paths(getattr(model, name)))
+    return _hidden(model.model_dump(mode="json", include={name})[name], (), public)
 
 
-def _hidden(value: Any) -> Any:
+def _hidden(value: Any, path: Path, public: Collection[Path]) -> Any:
     if isinstance(value, dict):
-        return {key: HIDDEN if looks_secret(key) else _hidden(one) for key, one in value.items()}
+        return {
+            key: HIDDEN
+            if looks_secret(key) and (*path, key) not in public
+            else _hidden(one, (*path, key), public)
+            for key, one in value.items()
+        }
     if isinstance(value, list):
-        return [_hidden(one) for one in value]
+        return [_hidden(one, (*path, index), public) for index, one in enumerate(value)]
     return HIDDEN if value == _PYDANTICS or holds_login(value) else value
 
 

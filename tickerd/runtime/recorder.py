@@ -1,9 +1,10 @@
 """The journal in the daemon: made good at start, written, swept and compressed, and read by durable sinks."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -33,6 +34,17 @@ SOURCE = "journal"
 """What gap records of the journal name as their source."""
 
 
+class Disk(NamedTuple):
+    """What the last look at the directory found."""
+
+    segments: int = 0
+    bytes: int = 0
+    free: int | None = None
+    """Of the file system."""
+    oldest: Position | None = None
+    """Nothing before it is kept."""
+
+
 class Recorder:
     """Owns the live journal of a daemon.
 
@@ -59,7 +71,8 @@ class Recorder:
         self._hub = hub
         self._clock = clock
         self._db = db
-        self._codecs = codecs
+        self.codecs = codecs
+        """By id, for reading; another mapping once a reload has loaded more plugins."""
         self._files = files or Files()
         self._readers = trio.CapacityLimiter(MAX_READERS)
         self._log = structlog.get_logger().bind(unit=SOURCE)
@@ -74,6 +87,7 @@ class Recorder:
         """Units whose cursors count; those of sinks that are no longer configured hold nothing."""
         self.swept = Swept()
         """What the last sweep did."""
+        self.disk = Disk()
 
     async def open(self) -> None:
         """Make the directory good and begin to take batches; they are written once `run` runs.
@@ -160,10 +174,44 @@ class Recorder:
         """Delete what has to go and compress what is closed; done each minute."""
         await self._sweep()
         await self._compress()
+        try:
+            self.disk = await trio.to_thread.run_sync(_look, self._directory, self._files)
+        except OSError as error:
+            self._log.error("journal cannot be looked at", reason=error.strerror or str(error))
+
+    @property
+    def min_free(self) -> int:
+        """Bytes of the file system that the journal leaves to others."""
+        return self._settings.min_free
+
+    def renew(self, settings: JournalSettings, durable: Collection[str]) -> None:
+        """Go by these limits from the next look on.
+
+        Args:
+            settings: the section; only what can change while running counts.
+            durable: see `durable`.
+        """
+        self._settings = settings
+        self.durable = frozenset(durable)
 
     def open_cursor(self, after: Position) -> Cursor:
         """A cursor of a durable sink; see `tickerd.dataflow.durable.OpenCursor`."""
         return Cursor(self.journal, self._read_from, after, self._readers)
+
+    async def reaches(self, after: Position) -> bool:
+        """Whether everything that was recorded after that position is still there, and it is one that was given out."""
+        if after.epoch == self._hub.epoch:
+            if after > self._hub.position:
+                return False
+            await self.journal.until(self._hub.position)
+        elif after > self.recovered.ends.get(after.epoch, NOWHERE):
+            return False
+        try:
+            found = await trio.to_thread.run_sync(segments, self._directory, self._files)
+        except OSError as error:
+            self._log.error("journal cannot be looked at", reason=error.strerror or str(error))
+            return False
+        return bool(found) and found[0].first <= (after.epoch, after.seq + 1)
 
     def last_on_disk(self, position: Position) -> Position:
         """The position itself, or the journal's end in that epoch where it is beyond it."""
@@ -173,7 +221,7 @@ class Recorder:
         return position if end is None else min(position, end)
 
     def _read_from(self, after: Position) -> Iterator[Batch]:
-        reader = JournalReader(self._directory, self._codecs, Span(after), self._files)
+        reader = JournalReader(self._directory, self.codecs, Span(after), self._files)
         try:
             for item in reader.items():
                 if isinstance(item, Batch):
@@ -247,6 +295,12 @@ class Recorder:
             lost=lost.count,
         )
         self._hub.publish_records(gap)
+
+
+def _look(directory: Path, files: Files) -> Disk:
+    found = segments(directory, files)
+    room = files.room(directory)
+    return Disk(len(found), sum(one.size for one in found), room.free, found[0].first if found else None)
 
 
 def _damage(found: Damaged, after: Position, now_ns: int) -> Batch:

@@ -167,6 +167,11 @@ class Registry:
         """The plugins' command of that name; imports plugins in order of their names until one has it."""
         return next((command for command in self._each_command() if command.name == name), None)
 
+    def loaded_kinds(self, name: str) -> tuple[str, ...] | None:
+        """The kinds of which an imported plugin declares a type; None when it has not been imported."""
+        loaded = self._loaded.get(name)
+        return None if loaded is None else loaded.kinds()
+
     def describe(self, name: str) -> Description:
         """Import one plugin and say what it offers; a problem is part of the answer."""
         installed = self._by_name()[name][0]

@@ -51,6 +51,10 @@ class Supervisor:
         self._log = structlog.get_logger()
         self.units: dict[str, Unit] = {}
 
+    def renew(self, start_deadline: float, stop_deadline: float) -> None:
+        """Go by these from now on."""
+        self._start_deadline, self._stop_deadline = start_deadline, stop_deadline
+
     def snapshots(self) -> list[UnitSnapshot]:
         """How every unit stands."""
         return [unit.snapshot() for unit in self.units.values()]

@@ -2,9 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import structlog
+import trio
 
 from tickerd.config.settings import SinkSettings, SourceSettings
 from tickerd.dataflow.commit import DurableCommit
@@ -13,6 +14,7 @@ from tickerd.dataflow.demand import Demand, Key
 from tickerd.dataflow.durable import DurableFeed
 from tickerd.dataflow.letters import dead_letters
 from tickerd.dataflow.redrive import Redriving
+from tickerd.dataflow.release import Releasable
 from tickerd.dataflow.subscription import Filter
 from tickerd.dataflow.wanted import Wanted
 from tickerd.instruments import InstrumentTable
@@ -26,63 +28,147 @@ from tickerd.plugin import (
     Retry,
     ServingSink,
     Sink,
+    Source,
     record_kind,
 )
 from tickerd.runtime.context import Context, ServingContext, SourceContext
 from tickerd.runtime.house import House
+from tickerd.runtime.plan import UnitSettings
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.unit import Attempt, Unit
 from tickerd.state import StateError, cursors, deadletters
 
+YAML = "yaml"
+"""Owner of what the configuration wants."""
 
-class SourceUnit(Unit):
-    """A source, its demand, and the namespace of its instruments."""
 
-    kind = "source"
+class ConfiguredUnit(Unit):
+    """A unit that a section of the YAML describes, and that hands over to its successor in a reload."""
 
-    def __init__(self, settings: SourceSettings, house: House, changed: Callable[[Unit], None]) -> None:
+    def __init__(self, settings: UnitSettings, house: House, changed: Callable[[Unit], None]) -> None:
         super().__init__(settings.name, house.clock, changed)
         self.settings = settings
         self._house = house
-        self._namespace = house.table.namespace(settings.type.namespace or settings.name)
-        self.demand = Demand(self._namespace)
-        self.demand.want("yaml", _wants(settings))
-        self._context: SourceContext | None = None
+        self._context: Context | None = None
+        self._plugin: Source | Sink | ServingSink | None = None
+        self._predecessor: trio.Event | None = None
 
-    async def body(self, attempt: Attempt) -> None:
-        """See `Unit.body`."""
-        settings = self.settings
-        self._context = SourceContext(self, settings.name, self._house, self._namespace, self.demand)
-        try:
-            await settings.type(settings.options).run(self._context, task_status=attempt)
-        finally:
-            self.revoke()
+    @property
+    def plugin(self) -> Source | Sink | ServingSink | None:
+        """The plugin's object that runs now."""
+        return self._plugin if self.state == "running" else None
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Where it listens."""
+        return frozenset() if self._context is None else frozenset(self._context.borrowed)
+
+    def wait_for_predecessor(self) -> None:
+        """Come up, and then wait for `predecessor_is_gone` before anything is taken."""
+        self._predecessor = trio.Event()
+
+    def predecessor_is_gone(self) -> None:
+        """Go on."""
+        if self._predecessor is not None:
+            self._predecessor.set()
+
+    async def after_predecessor(self, attempt: Attempt) -> None:
+        """Where a body waits; it counts as started then."""
+        if self._predecessor is not None and not self._predecessor.is_set():
+            attempt.started()
+            await self._predecessor.wait()
+
+    def inherit(self, old: "ConfiguredUnit") -> None:
+        """Take over what outlives the old unit; it still runs, and takes nothing new from now on."""
+
+    def release(self) -> None:
+        """Ask for an end that leaves everything that is not in hand to the successor."""
+
+    async def apply(self, settings: UnitSettings) -> bool:
+        """Go by these while running; False: it cannot, and has to be restarted.
+
+        Only options of the class ``live`` differ.
+        """
+        old, plugin = self.settings, self.plugin
+        if (
+            old.options != settings.options
+            and plugin is not None
+            and not await plugin.apply(settings.options)
+        ):
+            return False
+        self.settings = settings
+        self._follow(old)
+        return True
+
+    def _follow(self, old: UnitSettings) -> None:
+        """Go by the common options in ``settings`` where they are not as they were."""
 
     def revoke(self) -> None:
         """See `Unit.revoke`."""
         if self._context is not None:
             self._context.close()
 
+
+class SourceUnit(ConfiguredUnit):
+    """A source, its demand, and the namespace of its instruments."""
+
+    kind = "source"
+    settings: SourceSettings
+
+    def __init__(self, settings: SourceSettings, house: House, changed: Callable[[Unit], None]) -> None:
+        super().__init__(settings, house, changed)
+        self.namespace = house.table.namespace(settings.type.namespace or settings.name)
+        self.demand = Demand(self.namespace)
+        self.demand.want(YAML, _wants(settings))
+
+    async def body(self, attempt: Attempt) -> None:
+        """See `Unit.body`."""
+        settings = self.settings
+        context = self._context = SourceContext(self, settings.name, self._house, self.namespace, self.demand)
+        source = self._plugin = settings.type(settings.options)
+        try:
+            await source.run(context, task_status=attempt)
+        finally:
+            self.revoke()
+
+    def inherit(self, old: ConfiguredUnit) -> None:
+        """What everybody else wants is wanted of the new one too."""
+        if isinstance(old, SourceUnit) and old.namespace is self.namespace:
+            self.demand.close()
+            self.demand = old.demand
+            old.demand = Demand(self.namespace)
+            self.demand.want(YAML, _wants(self.settings))
+
     def close(self) -> None:
         """See `Unit.close`."""
         self.demand.close()
+
+    def _follow(self, old: UnitSettings) -> None:
+        if isinstance(old, SourceSettings) and old.subscribe != self.settings.subscribe:
+            self.demand.want(YAML, _wants(self.settings))
 
 
 def _wants(settings: SourceSettings) -> dict[Key, Mode]:
     return {key: entry.mode for entry in settings.subscribe for key in entry.instruments}
 
 
-class SinkUnit(Unit):
+class SinkUnit(ConfiguredUnit):
     """A pushing sink. What it is fed from is the subclasses' business."""
 
     kind = "sink"
+    settings: SinkSettings
 
     def __init__(self, settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> None:
-        super().__init__(settings.name, house.clock, changed)
-        self.settings = settings
+        super().__init__(settings, house, changed)
         self.meter = Meter()
-        self._house = house
-        self._context: Context | None = None
+        self._released = False
+        self._held: Releasable | None = None
+
+    def release(self) -> None:
+        """See `ConfiguredUnit.release`: the batch in hand is finished, and no more is taken."""
+        self._released = True
+        if self._held is not None:
+            self._held.release()
 
     @abstractmethod
     def open_feed(self, sink: Sink) -> AbstractAsyncContextManager[tuple[Feed, Commit]]:
@@ -108,11 +194,16 @@ class SinkUnit(Unit):
             context.log.warning("batch not taken, will try again", reason=error.reason, wait_s=round(wait, 3))
 
         try:
-            async with (
-                settings.type(settings.options, context) as sink,
-                self.open_feed(sink) as (plain, commit),
-            ):
-                feed = Redriving(plain, self._house.db, settings.name, self.clock)
+            async with AsyncExitStack() as stack:
+                sink = self._plugin = await stack.enter_async_context(
+                    settings.type(settings.options, context)
+                )
+                await self.after_predecessor(attempt)
+                plain, commit = await stack.enter_async_context(self.open_feed(sink))
+                self._held = Releasable(plain)
+                if self._released:
+                    self._held.release()
+                feed = Redriving(self._held, self._house.db, settings.name, self.clock)
 
                 async def answered(batch: Batch, rejects: Sequence[Reject]) -> None:
                     if not await feed.taken(batch, rejects) and rejects:
@@ -142,11 +233,6 @@ class SinkUnit(Unit):
         except StateError as error:
             structlog.get_logger().error("dead letters cannot be kept", unit=self.name, reason=str(error))
 
-    def revoke(self) -> None:
-        """See `Unit.revoke`."""
-        if self._context is not None:
-            self._context.close()
-
 
 class LiveSinkUnit(SinkUnit):
     """Fed by a subscription, which outlives restarts of the sink."""
@@ -154,7 +240,8 @@ class LiveSinkUnit(SinkUnit):
     def __init__(self, settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> None:
         super().__init__(settings, house, changed)
         wanted = sink_filter(settings, house.table)
-        _, self._subscription = house.hub.subscribe(self.name, settings.overflow, settings.buffer, wanted)
+        _, self.subscription = house.hub.subscribe(self.name, settings.overflow, settings.buffer, wanted)
+        self._bequeathed = False
 
     @asynccontextmanager
     async def open_feed(self, sink: Sink) -> AsyncIterator[tuple[Feed, Commit]]:
@@ -167,25 +254,39 @@ class LiveSinkUnit(SinkUnit):
             structlog.get_logger().error(
                 "old position cannot be forgotten", unit=self.name, reason=str(error)
             )
-        yield self._subscription, NoCommit()
+        yield self.subscription, NoCommit()
 
     @property
     def dropped(self) -> int:
         """See `SinkUnit.dropped`."""
-        return self._subscription.dropped + self.meter.lost + self.meter.rejected
+        return self.subscription.dropped + self.meter.lost + self.meter.rejected
 
     @property
     def queued_bytes(self) -> int:
         """See `SinkUnit.queued_bytes`."""
-        return self._subscription.queued_bytes
+        return self.subscription.queued_bytes
+
+    def inherit(self, old: ConfiguredUnit) -> None:
+        """What waits for the old one waits for the new one."""
+        if isinstance(old, LiveSinkUnit) and not old._bequeathed:
+            self.subscription.close()
+            self.subscription, old._bequeathed = old.subscription, True
+            self._follow(old.settings)
+
+    def _follow(self, old: UnitSettings) -> None:
+        settings = self.settings
+        wanted = sink_filter(settings, self._house.table)
+        self.subscription.alter(settings.overflow, settings.buffer, wanted)
 
     def finish(self) -> None:
         """See `Unit.finish`."""
-        self._subscription.end()
+        if not self._bequeathed:
+            self.subscription.end()
 
     def close(self) -> None:
         """See `Unit.close`."""
-        self._subscription.close()
+        if not self._bequeathed:
+            self.subscription.close()
 
 
 class DurableSinkUnit(SinkUnit):
@@ -257,31 +358,34 @@ class DurableSinkUnit(SinkUnit):
             self._feed.end()
 
 
-class ServingUnit(Unit):
-    """A serving sink; it makes a subscription for each of its clients."""
+class ServingUnit(ConfiguredUnit):
+    """A serving sink; it takes leave of its clients when it is asked to end."""
 
     kind = "sink"
+    settings: SinkSettings
 
     def __init__(self, settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> None:
-        super().__init__(settings.name, house.clock, changed)
-        self.settings = settings
-        self._house = house
-        self._context: ServingContext | None = None
+        super().__init__(settings, house, changed)
+        self._stopping = trio.Event()
+
+    def finish(self) -> None:
+        """See `Unit.finish`."""
+        self._stopping.set()
+
+    def release(self) -> None:
+        """See `ConfiguredUnit.release`."""
+        self._stopping.set()
 
     async def body(self, attempt: Attempt) -> None:
         """See `Unit.body`."""
         settings = self.settings
         assert issubclass(settings.type, ServingSink)
-        self._context = ServingContext(self, settings.name, self._house)
+        context = self._context = ServingContext(self, settings.name, self._house, self._stopping)
+        sink = self._plugin = settings.type(settings.options)
         try:
-            await settings.type(settings.options).run(self._context, task_status=attempt)
+            await sink.run(context, task_status=attempt)
         finally:
             self.revoke()
-
-    def revoke(self) -> None:
-        """See `Unit.revoke`."""
-        if self._context is not None:
-            self._context.close()
 
 
 def sink_unit(
