@@ -84,3 +84,22 @@ async def test_a_path_that_cannot_be_bound_is_an_error(listeners, tmp_path):
 async def test_what_is_no_address_is_refused(listeners, address):
     with pytest.raises(ValueError, match="is no address"):
         await listeners.lend(address)
+
+
+async def test_a_socket_that_was_open_before_is_used_and_never_bound_again(tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp, socket.socket() as other:
+        unix.bind(str(path))
+        for one in (tcp, other):
+            one.bind(("127.0.0.1", 0))
+        for one in (unix, tcp, other):
+            one.listen()
+        made = Listeners([one.dup() for one in (unix, tcp, other)])
+        port = tcp.getsockname()[1]
+        lent = await made.lend(f"unix:{path}")
+        assert lent.socket.getsockname() == str(path)
+        assert (await made.lend(f"localhost:{port}")).socket.getsockname() == ("127.0.0.1", port)
+        assert made.unused() == [f"127.0.0.1:{other.getsockname()[1]}"]
+        await made.aclose()
+        client = await trio.open_tcp_stream("127.0.0.1", port)  # still open in whoever opened it
+        await client.aclose()

@@ -40,6 +40,7 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
     from tickerd.runtime.observers import Observers
     from tickerd.runtime.supervisor import describe
     from tickerd.state import StateDirectory, StateLocked
+    from tickerd.systemd import Systemd
 
     for_s = None if duration is None else seconds_or_usage(duration, "--for")
     compiled, registry = load_or_exit(file)
@@ -71,7 +72,7 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
         handle.set_level(log_level or new.settings.log.level)
         observers.settings_applied(new.settings)
 
-    async def main(state: StateDirectory) -> Outcome:
+    async def main(state: StateDirectory, systemd: Systemd) -> Outcome:
         hooks = Hooks(
             leave=leave,
             tell=line.show if line else lambda _: None,
@@ -80,11 +81,11 @@ def run(file: Path, duration: str | None, status_line: bool, log_level: str | No
             applied=applied,
         )
         program = Program(file, compiled, registry, lambda: load(file, registry, os.environ))
-        return await Daemon(program, state, hooks).run(for_s=for_s)
+        return await Daemon(program, state, hooks, systemd).run(for_s=for_s)
 
     try:
-        with StateDirectory(settings.state.dir) as state:
-            outcome = trio.run(partial(main, state))
+        with Systemd(os.environ, os.getpid()) as systemd, StateDirectory(settings.state.dir) as state:
+            outcome = trio.run(partial(main, state, systemd))
     except (StateLocked, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     except ExceptionGroup as group:  # out of the daemon's nurseries

@@ -15,7 +15,7 @@ from tickerd.daemon.feed import Feed, durable_units
 from tickerd.daemon.program import Hooks, Outcome, Program
 from tickerd.dataflow.hub import Hub
 from tickerd.instruments import InstrumentTable
-from tickerd.observe.status import FeedSnapshot
+from tickerd.observe.status import FeedSnapshot, status_line
 from tickerd.observe.watchdog import Watchdog
 from tickerd.plugin import Clock
 from tickerd.runtime.house import House
@@ -24,10 +24,13 @@ from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.state import Database, StateDirectory
+from tickerd.systemd import Systemd
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while the loop waits for it."""
 STATUS_EVERY_S = 1.0
+EXTEND_EVERY_S = 5.0
+"""Between two requests for more time to stop."""
 
 
 class Daemon:
@@ -37,9 +40,10 @@ class Daemon:
         program: the configuration, and how to get the next one.
         state: held by the caller for as long as the daemon runs.
         hooks: what it calls outside itself.
+        systemd: who may have started us.
     """
 
-    def __init__(self, program: Program, state: StateDirectory, hooks: Hooks) -> None:
+    def __init__(self, program: Program, state: StateDirectory, hooks: Hooks, systemd: Systemd) -> None:
         self._program = program
         self._state = state
         self._hooks = hooks
@@ -47,8 +51,9 @@ class Daemon:
         self._stop = trio.Event()
         self._clock = Clock()
         self._hub = Hub(state.next_epoch())
-        self._listeners = Listeners()
-        self._watchdog = Watchdog(leave=hooks.leave, raw=sys.stderr)
+        self._systemd = systemd
+        self._listeners = Listeners(systemd.sockets)
+        self._watchdog = Watchdog(feed=systemd.alive, leave=hooks.leave, raw=sys.stderr)
         self._exit_code = 0
         self._admission: Admission | None = None
         self._reload_asked = trio.Event()
@@ -96,7 +101,7 @@ class Daemon:
             start_deadline=settings.limits.start_deadline,
             stop_deadline=settings.limits.stop_deadline,
         )
-        return Feed(self._program, self._hooks, house, supervisor, self._watchdog)
+        return Feed(self._program, self._hooks, house, supervisor, self._watchdog, self._systemd)
 
     async def _admit(self, settings: Settings, core: trio.Nursery, db: Database) -> Admission | None:
         if not admission.is_needed(settings):
@@ -124,7 +129,14 @@ class Daemon:
             assert self._admission is not None
             room = ControlRoom(feed, control, *self._admission)
             await core.start(room.run)
+        hooks = feed.settings.hooks
+        if hooks is not None:
+            from tickerd.daemon.hooks_room import HooksRoom  # noqa: PLC0415 - as above
+
+            outside = HooksRoom(feed, hooks)
+            await core.start(outside.run)
         core.start_soon(kept, "status", partial(self._sample, feed))
+        core.start_soon(kept, "logins", partial(feed.logins.answer, self._state.path))
         core.start_soon(kept, "calendar", feed.announce)
         core.start_soon(kept, "dead letters", feed.count_letters)
         core.start_soon(kept, "reload", partial(self._follow_reloads, feed))
@@ -132,6 +144,8 @@ class Daemon:
         await self._until_stop(feed, for_s)
         feed.ready = False
         await self._drain(feed)
+        if hooks is not None:
+            await outside.stop()
         if control is not None:
             await room.stop()
 
@@ -141,6 +155,9 @@ class Daemon:
             self._exit_code = 1
             return
         feed.ready = True
+        if unused := self._listeners.unused():
+            self._log.warning("sockets that systemd has opened are not used", addresses=unused)
+        self._systemd.ready(self._sentence(feed))
         self._log.info("ready", epoch=self._hub.epoch, units=[unit.name for unit in feed.fleet.units])
         with trio.move_on_after(float("inf") if for_s is None else for_s):
             async with trio.open_nursery() as nursery:
@@ -156,9 +173,19 @@ class Daemon:
     async def _drain(self, feed: Feed) -> None:
         """Stop what brings ticks in, then let what hands them on finish, within the limit."""
         self._log.info("stopping")
-        await feed.fleet.stop("source")
-        self._hub.close()
-        await feed.fleet.stop("sink", grace=feed.settings.limits.drain)
+        self._systemd.stopping("draining")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ask_for_time)
+            await feed.fleet.stop("source")
+            self._hub.close()
+            await feed.fleet.stop("sink", grace=feed.settings.limits.drain)
+            nursery.cancel_scope.cancel()
+
+    async def _ask_for_time(self) -> None:
+        """While it drains, which has a limit of its own."""
+        while True:
+            self._systemd.extend(2 * EXTEND_EVERY_S)
+            await trio.sleep(EXTEND_EVERY_S)
 
     def _leave_the_stuck_behind(self, feed: Feed) -> None:
         stuck = [unit.name for unit in feed.fleet.units if unit.state == "stuck"]
@@ -194,3 +221,8 @@ class Daemon:
             await trio.sleep(STATUS_EVERY_S)
             feed.rate.sample()
             self._hooks.tell(self._snapshot(feed))
+            if feed.ready and self._systemd.is_there:
+                self._systemd.status(self._sentence(feed))
+
+    def _sentence(self, feed: Feed) -> str:
+        return status_line(self._snapshot(feed))

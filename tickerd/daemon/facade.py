@@ -11,6 +11,7 @@ from tickerd.daemon.feed import Feed
 from tickerd.observe import picture as shown
 from tickerd.observe.health import Thresholds
 from tickerd.plugin import Instrument, Tick
+from tickerd.runtime.logins import SourceLogin
 from tickerd.runtime.units import SourceUnit
 
 
@@ -101,6 +102,10 @@ class DaemonFacade:
                 owners = dict.fromkeys(owner for key in keys for owner in unit.demand.owners(key))
                 return WantedShown(instrument=instrument, source=source, mode=mode, owners=tuple(owners))
         return None
+
+    def login(self, source: str) -> SourceLogin | None:
+        """The login of a source; None where there is no such source, or it does not log in."""
+        return self._feed.logins.of(source)
 
     def plugins(self) -> Sequence[PluginShown]:
         """All that are installed."""

@@ -1,6 +1,7 @@
 """Everything that runs between an open state file and a drained feed, and how the configuration changes under it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -16,12 +17,14 @@ from tickerd.dataflow.market import announce
 from tickerd.observe.watchdog import Watchdog
 from tickerd.runtime.fleet import Fleet
 from tickerd.runtime.house import House
+from tickerd.runtime.logins import Logins, can_log_in
 from tickerd.runtime.plan import Plan
 from tickerd.runtime.plan import plan as planned
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.runtime.unit import Unit
 from tickerd.runtime.verdict import Verdict, refused
 from tickerd.state import StateError, deadletters
+from tickerd.systemd import Systemd
 
 COUNT_S = 5.0
 """Between two counts of the dead letters."""
@@ -36,10 +39,17 @@ class Feed:
         house: what units share.
         supervisor: runs the units.
         watchdog: knows how late the loop is.
+        systemd: is told of reloads.
     """
 
     def __init__(
-        self, program: Program, hooks: Hooks, house: House, supervisor: Supervisor, watchdog: Watchdog
+        self,
+        program: Program,
+        hooks: Hooks,
+        house: House,
+        supervisor: Supervisor,
+        watchdog: Watchdog,
+        systemd: Systemd,
     ) -> None:
         self.program = program
         self.compiled = program.compiled
@@ -48,6 +58,7 @@ class Feed:
         self.fleet = Fleet(house, supervisor, self._unit_changed)
         self.calendar = Calendar.load(self.settings.calendar.entries)
         self.rate = Rate(house.hub)
+        self.logins = Logins(self.running_source, self._that_log_in, house.clock, house.db)
         self.ready = False
         self.applied_ns = house.clock.now_ns()
         self.last_verdict: Verdict | None = None
@@ -61,6 +72,7 @@ class Feed:
         """Told of the verdict of every reload."""
         self.renewals: list[Callable[[Compiled], None]] = []
         """Told of every configuration that a reload has put in force."""
+        self._systemd = systemd
         self._hooks = hooks
         self._supervisor = supervisor
         self._began = trio.current_time()
@@ -107,6 +119,16 @@ class Feed:
     def _exchanges(self) -> set[str]:
         wanted = (instrument for unit in self.fleet.sources for instrument in unit.demand.wanted())
         return {instrument.exchange for instrument in wanted} - {""}
+
+    # -- logins ----------------------------------------------------------------------------------------
+
+    def running_source(self, name: str) -> object | None:
+        """What runs under this name, for the optional protocols that it may implement."""
+        unit = self.fleet.unit(f"source.{name}")
+        return None if unit is None else unit.plugin
+
+    def _that_log_in(self) -> list[str]:
+        return [name for name, source in self.fleet.settings.sources.items() if can_log_in(source.type)]
 
     # -- units -----------------------------------------------------------------------------------------
 
@@ -157,12 +179,12 @@ class Feed:
 
         One at a time. The verdict is logged and shown in the status, whatever it is.
         """
-        async with self._reloading:
+        async with self._reloading, self._telling():
             try:
                 compiled = await self.recompile()
             except ConfigError as error:
                 done = Reload(problems=tuple(error.problems))
-                verdict = refused(self.fleet.generation, *(one.text() for one in error.problems))
+                verdict = refused(self.fleet.generation, *map(_line, error.problems))
             else:
                 plan = self.plan(compiled)
                 verdict = await self._go_over_to(compiled, plan)
@@ -174,6 +196,16 @@ class Feed:
             for listener in self.reloaded:
                 listener(verdict)
             return done
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        """systemd waits for the end of what it was told has begun."""
+        self._systemd.reloading()
+        try:
+            yield
+        finally:
+            verdict = self.last_verdict
+            self._systemd.ready("" if verdict is None else f"reload: {verdict.text()}")
 
     async def _go_over_to(self, compiled: Compiled, plan: Plan) -> Verdict:
         for text in compiled.secret_texts:
@@ -211,6 +243,11 @@ class Reload:
     """None when it cannot be used."""
     verdict: Verdict | None = None
     """None where nothing was tried."""
+
+
+def _line(problem: Problem) -> str:
+    """A problem without the excerpt of the file."""
+    return problem.text().partition("\n")[0]
 
 
 def durable_units(settings: Settings) -> frozenset[str]:

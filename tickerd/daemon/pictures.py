@@ -50,6 +50,8 @@ def source(unit: SourceUnit, hub: Hub, calendar: Calendar, now_ns: int) -> shown
         market=market(calendar, {one.exchange for one in unit.demand.wanted()}, now_ns),
         connections=connections if isinstance(connections, int) else None,
         reconnects=reconnects if isinstance(reconnects, Mapping) else {},
+        surplus=surplus if isinstance(surplus := facts.get("surplus"), int) else 0,
+        login_expires_s=login if isinstance(login := facts.get("login_expires_in_s"), int | float) else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Listening sockets: the host's, keyed by address and lent to units, so that no restart of a unit rebinds."""
 
-from collections.abc import Collection
+import socket
+from collections.abc import Collection, Iterable
 
 import trio
 
@@ -14,7 +15,8 @@ class Listeners:
     what nobody accepts at the moment waits in the socket's queue.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: Iterable[socket.socket] = ()) -> None:
+        self._inherited = list(inherited)
         self._sockets: dict[str, trio.SocketListener] = {}
         self._permanent: set[str] = set()
         self._loans: set[trio.SocketListener] = set()
@@ -31,12 +33,24 @@ class Listeners:
             ValueError: it is not an address.
         """
         if address not in self._sockets:
-            self._sockets[address] = await _open(address)
+            self._sockets[address] = self._take_inherited(address) or await _open(address)
         if permanent:
             self._permanent.add(address)
         loan = trio.SocketListener(self._sockets[address].socket.dup())
         self._loans.add(loan)
         return loan
+
+    def _take_inherited(self, address: str) -> trio.SocketListener | None:
+        """A socket that was open before we began, and that is bound to this address."""
+        for one in self._inherited:
+            if _is_bound_to(one, address):
+                return trio.SocketListener(trio.socket.from_stdlib_socket(one.dup()))
+        return None
+
+    def unused(self) -> list[str]:
+        """Where sockets that were open before we began are bound that nobody has been lent."""
+        bound = [_written(one) for one in self._inherited]
+        return [address for address in bound if not any(_same(address, used) for used in self._sockets)]
 
     def give_back(self, loan: trio.SocketListener) -> None:
         """The borrower does not accept any more; who tries nevertheless gets ``trio.ClosedResourceError``."""
@@ -49,12 +63,14 @@ class Listeners:
             await self._sockets.pop(address).aclose()
 
     async def aclose(self) -> None:
-        """Close everything."""
+        """Close everything. Sockets that were open before we began stay open in whoever opened them."""
         for loan in list(self._loans):
             self.give_back(loan)
         for listener in self._sockets.values():
             await listener.aclose()
         self._sockets.clear()
+        for one in self._inherited:
+            one.close()
 
 
 async def _open(address: str) -> trio.SocketListener:
@@ -64,6 +80,23 @@ async def _open(address: str) -> trio.SocketListener:
     if not (colon and host and port.isdigit()):
         raise ValueError(f"{address!r} is no address: write HOST:PORT or unix:/PATH")
     return (await trio.open_tcp_listeners(int(port), host=host.strip("[]"), backlog=BACKLOG))[0]
+
+
+def _is_bound_to(one: socket.socket, address: str) -> bool:
+    return _same(_written(one), address)
+
+
+def _written(one: socket.socket) -> str:
+    """A bound address, as the YAML writes it."""
+    name = one.getsockname()
+    if one.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[0], name[1]
+    return f"[{host}]:{port}" if one.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def _same(bound: str, address: str) -> bool:
+    return bound == address or bound == address.replace("localhost:", "127.0.0.1:")
 
 
 async def _open_unix(path: trio.Path) -> trio.SocketListener:
