@@ -5,7 +5,7 @@ FOR    ?=
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help run test test-full test-all test-tools bench lint schema clean
+.PHONY: help run test test-full test-system test-all test-tools bench lint schema deb install uninstall clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,6 +28,9 @@ test: $(STAMP) ## lint, types, contracts, tests and coverage: below 5 minutes, n
 test-full: $(STAMP) ## everything: fuzz, conservation, foreign clients: below 45 minutes
 	@BIN=$(BIN) tests/run.sh full
 
+test-system: $(STAMP) ## on a real systemd, as root: below 4 minutes, part of test-full
+	@$(BIN)/python -m pytest -o timeout=300 --durations=10 tests/system
+
 test-all: ## the quick tests on each of Python 3.11, 3.12 and 3.13 that is installed
 	@tests/run-all-pythons.sh
 
@@ -39,6 +42,18 @@ bench: $(STAMP) ## print speed as ratios against named peers
 
 schema: $(STAMP) ## write config/tickerd.schema.json anew from the installed plugins
 	@$(BIN)/tickerd schema > config/tickerd.schema.json
+
+# Which Python the service runs on; it must not lie in a home directory.
+install uninstall: export PREFIX := $(or $(PREFIX),/opt/tickerd)
+install uninstall: export PYTHON := $(PYTHON)
+install: ## as root: into PREFIX (/opt/tickerd), with units, a configuration, a user and directories
+	@packaging/install.sh install
+
+uninstall: ## as root: remove what install has made; configuration and data stay
+	@packaging/install.sh uninstall
+
+deb: ## build/tickerd_VERSION_ARCH.deb
+	@packaging/deb.sh $(VERSION)
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) run build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -80,6 +80,19 @@ class Systemd:
         """Starting or stopping takes that much longer, from now."""
         self._tell(EXTEND_TIMEOUT_USEC=str(round(seconds * 1e6)))
 
+    def turn_away(self) -> None:
+        """Close what waits on the inherited sockets, before an end that only a person can mend.
+
+        What still waits there would have systemd start us again at once, and again.
+        """
+        for listening in self.sockets:
+            listening.setblocking(False)
+            try:
+                while True:
+                    listening.accept()[0].close()
+            except OSError:
+                continue  # nobody waits any more
+
     def _tell(self, **fields: str) -> None:
         if self._socket is None or self._address is None:
             return

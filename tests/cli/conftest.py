@@ -40,7 +40,7 @@ class FakeApi:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def address_string(self) -> str:
                 return "unix"

@@ -69,7 +69,7 @@ def ids(state: Path) -> Callable[[], list[int]]:
 def test_ls_counts_by_sink(run):
     done = run("ls")
     assert done.exit_code == 0
-    head, archive, other = done.output.splitlines()
+    head, archive, other = done.stdout.splitlines()
     assert head.split() == ["sink", "letters", "bytes", "to", "redrive", "removed", "by", "caps"]
     assert archive.split()[:2] == ["archive", "5"]
     assert other.split()[:2] == ["other", "1"]
@@ -77,23 +77,23 @@ def test_ls_counts_by_sink(run):
 
 def test_ls_of_a_sink_goes_page_by_page(run):
     done = run("ls", "archive", "--limit", "2", "--after", "1")
-    head, second, third, more = done.output.splitlines()
+    head, second, third, more = done.stdout.splitlines()
     assert head.split()[:3] == ["id", "position", "what"]
     assert second.split() == ["2", "3:2", "NSE:INFY", "1", *second.split()[4:6], "-", "reason", "2"]
     assert third.startswith("3 ")
     assert more == "there are more: --after 3"
-    assert "there are more" not in run("ls", "archive", "--after", "3", "--limit", "2").output
+    assert "there are more" not in run("ls", "archive", "--after", "3", "--limit", "2").stdout
 
 
 def test_ls_as_json(run):
-    data = json.loads(run("ls", "--json").output)
+    data = json.loads(run("ls", "--json").stdout)
     assert [(one["sink"], one["letters"]) for one in data["sinks"]] == [("archive", 5), ("other", 1)]
-    data = json.loads(run("ls", "archive", "--json", "--limit", "1").output)
+    data = json.loads(run("ls", "archive", "--json", "--limit", "1").stdout)
     assert (data["sink"], data["more"], [one["id"] for one in data["letters"]]) == ("archive", True, [1])
 
 
 def test_ls_says_when_there_is_nothing(run, ids):
-    assert run("ls", "nobody").output == "no dead letters of 'nobody'\n"
+    assert run("ls", "nobody").stdout == "no dead letters of 'nobody'\n"
     assert run("drop", "archive", "--all", "--yes").exit_code == 0
     assert ids() == []
 
@@ -102,11 +102,11 @@ def test_show_tells_everything(run):
     done = run("show", "archive", "2")
     assert done.exit_code == 0
     for words in ("NSE:INFY", "3:2", "reason 2", "422 no\\xff", '"last_price": 1500.05', "attempts"):
-        assert words in done.output, words
+        assert words in done.stdout, words
 
 
 def test_show_as_json(run):
-    data = json.loads(run("show", "archive", "2", "--json").output)
+    data = json.loads(run("show", "archive", "2", "--json").stdout)
     assert (data["id"], data["position"], data["payload"]) == (2, [3, 2], {"last_price": 1500.05})
     assert data["instrument"]["tradingsymbol"] == "INFY"
     assert data["response"] == "422 no\\xff"
@@ -125,8 +125,8 @@ def test_show_as_json(run):
 def test_a_payload_is_shown_decoded_or_in_hex(run, state, payload, form, shown):
     with tools.writing(state) as connection:
         deadletters.add(connection, [letter(9, payload=payload, payload_form=form)])
-    assert json.loads(run("show", "archive", "7", "--json").output)["payload"] == shown
-    text = run("show", "archive", "7").output
+    assert json.loads(run("show", "archive", "7", "--json").stdout)["payload"] == shown
+    text = run("show", "archive", "7").stdout
     assert text.endswith("no payload was kept\n" if payload is None else json.dumps(shown, indent=2) + "\n")
 
 
@@ -155,27 +155,27 @@ def test_what_others_wrote_moves_no_cursor(run, state):
     ]
     for done in shown:
         assert done.exit_code == 0
-        assert not {"\x1b", "\x9b", "\u202e"} & set(done.output)
-    assert len(run("ls").output.splitlines()) == 4
-    assert len(run("ls", bad).output.splitlines()) == 2
+        assert not {"\x1b", "\x9b", "\u202e"} & set(done.stdout)
+    assert len(run("ls").stdout.splitlines()) == 4
+    assert len(run("ls", bad).stdout.splitlines()) == 2
 
 
 def test_a_long_reason_is_cut_in_lists_only(run, state):
     with tools.writing(state) as connection:
         deadletters.add(connection, [letter(9, reason="r" * 500)])
-    assert "r" * 79 + "…\n" in run("ls", "archive").output
-    assert "r" * 500 in run("show", "archive", "7").output
+    assert "r" * 79 + "…\n" in run("ls", "archive").stdout
+    assert "r" * 500 in run("show", "archive", "7").stdout
 
 
 def test_show_of_a_letter_that_is_not_there_fails(run):
     for arguments in (("archive", "99"), ("other", "1")):
         done = run("show", *arguments)
-        assert (done.exit_code, "no dead letter" in done.output) == (1, True)
+        assert (done.exit_code, "no dead letter" in done.stderr) == (1, True)
 
 
 def test_redrive_marks_letters_and_says_so_in_the_audit_trail(run, state):
     done = run("redrive", "archive", "2", "4-5", "4")
-    assert (done.exit_code, done.output.partition(";")[0]) == (
+    assert (done.exit_code, done.stdout.partition(";")[0]) == (
         0,
         "3 dead letters of 'archive' will be offered again",
     )
@@ -184,8 +184,8 @@ def test_redrive_marks_letters_and_says_so_in_the_audit_trail(run, state):
         (entry,) = audit.page(connection)
     assert (entry.what, entry.origin) == ("dlq.redrive", "cli")
     assert entry.after == {"sink": "archive", "ids": [[2, 2], [4, 5]], "letters": 3}
-    assert run("ls", "archive").output.count("waiting") == 3
-    assert json.loads(run("redrive", "archive", "--all", "--json").output) == {
+    assert run("ls", "archive").stdout.count("waiting") == 3
+    assert json.loads(run("redrive", "archive", "--all", "--json").stdout) == {
         "sink": "archive",
         "marked": 2,
         "waiting": 5,
@@ -196,13 +196,13 @@ def test_redrive_of_nothing_fails(run):
     assert run("redrive", "archive", "99").exit_code == 1
     assert run("redrive", "archive", "1").exit_code == 0
     done = run("redrive", "archive", "1")
-    assert (done.exit_code, "not waiting already" in done.output) == (1, True)
+    assert (done.exit_code, "not waiting already" in done.stderr) == (1, True)
 
 
 def test_drop_asks_first(run, ids):
     done = run("drop", "archive", "1-2", input="n\n")
     assert done.exit_code == 1
-    assert "delete 2 dead letters of 'archive' for good?" in done.output
+    assert "delete 2 dead letters of 'archive' for good?" in done.stderr
     assert ids() == [1, 2, 3, 4, 5]
     done = run("drop", "archive", "1-2", input="y\n")
     assert done.exit_code == 0
@@ -210,7 +210,7 @@ def test_drop_asks_first(run, ids):
 
 
 def test_drop_with_yes_is_in_the_audit_trail(run, state, ids):
-    assert json.loads(run("drop", "archive", "5", "1", "--yes", "--json").output) == {
+    assert json.loads(run("drop", "archive", "5", "1", "--yes", "--json").stdout) == {
         "sink": "archive",
         "dropped": 2,
     }
@@ -247,7 +247,6 @@ def test_letters_that_make_no_sense_are_a_wrong_command_line(run, ids, letters):
 
 
 def test_where_the_state_is_must_be_said_once(state):
-    assert CliRunner().invoke(dlq, ["ls"]).exit_code == 2
     assert CliRunner().invoke(dlq, ["ls", "--state", str(state), "-c", "x.yaml"]).exit_code == 2
 
 
@@ -255,10 +254,10 @@ def test_the_state_directory_of_a_configuration(state, tmp_path):
     file = tmp_path / "tickerd.yaml"
     file.write_text(CONFIG.format(state=state))
     done = CliRunner().invoke(dlq, ["ls", "-c", str(file)])
-    assert done.output.splitlines()[1].split()[:2] == ["archive", "5"]
+    assert done.stdout.splitlines()[1].split()[:2] == ["archive", "5"]
     assert CliRunner().invoke(dlq, ["redrive", "archive", "1", "-c", str(file)]).exit_code == 0
     done = CliRunner().invoke(dlq, ["redrive", "other", "6", "-c", str(file)])
-    assert (done.exit_code, "has no sink 'other' that could take them; it has archive" in done.output) == (
+    assert (done.exit_code, "has no sink 'other' that could take them; it has archive" in done.stderr) == (
         1,
         True,
     )
@@ -268,7 +267,7 @@ def test_works_beside_a_daemon(run, state):
     with closing(Store(state / FILE)) as store:
         store.open()
         store.call("fast", lambda connection: deadletters.add(connection, [letter(70)]))
-        assert "3:70" in run("ls", "archive").output
+        assert "3:70" in run("ls", "archive").stdout
         assert run("redrive", "archive", "7").exit_code == 0
         assert [one.id for one in store.call("read", lambda c: deadletters.take_redrives(c, "archive"))] == [
             7
@@ -278,8 +277,8 @@ def test_works_beside_a_daemon(run, state):
 def test_without_a_state_file_it_says_what_is_wrong(tmp_path):
     done = CliRunner().invoke(dlq, ["ls", "--state", str(tmp_path / "none")])
     assert done.exit_code == 1
-    assert "has tickerd run with this directory?" in done.output
-    assert "Traceback" not in done.output
+    assert "has tickerd run with this directory?" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

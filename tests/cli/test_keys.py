@@ -47,7 +47,10 @@ def test_a_key_is_printed_alone_and_works(run, state):
     assert given.id == key.id
     assert key.digest == open_peppers(state).digest(text)
     assert (key.label, key.kind, key.scopes) == ("charts", "live", ("ticks:read", "subs:write"))
-    assert result.stderr == f"key {key.id} works for ever; this is the only time that the key is shown\n"
+    assert result.stderr == (
+        f"in {state} itself: no tickerd runs on it\n"
+        f"key {key.id} works for ever; this is the only time that the key is shown\n"
+    )
 
 
 def test_all_that_can_be_said_of_a_key_is_kept(run, state):
@@ -140,7 +143,7 @@ def test_rotation_after_a_leak_ends_the_old_one(run, state):
 
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
 def test_a_key_that_is_not_there_is_told(run, verb):
-    assert run(verb, "a" * 12, code=1).output == f"Error: there is no key '{'a' * 12}'\n"
+    assert run(verb, "a" * 12, code=1).output.endswith(f"Error: there is no key '{'a' * 12}'\n")
 
 
 @pytest.mark.parametrize("verb", ["rotate", "revoke"])
@@ -161,12 +164,10 @@ def test_each_change_is_in_the_audit_trail(run, state):
     assert {(one.who, one.origin) for one in trail} == {(f"uid {os.getuid()}", "cli")}
 
 
-def test_the_state_directory_has_to_be_named_once(state):
-    runner = CliRunner()
-    for words in (["list"], ["list", "--state", str(state), "-c", "x.yaml"]):
-        result = runner.invoke(command, words)
-        assert result.exit_code == 2
-        assert "either -c FILE or --state DIR" in result.output
+def test_the_state_directory_is_named_once(state):
+    result = CliRunner().invoke(command, ["list", "--state", str(state), "-c", "x.yaml"])
+    assert result.exit_code == 2
+    assert "either -c FILE or --state DIR" in result.output
 
 
 def test_the_file_can_name_it(state, tmp_path, monkeypatch):

@@ -115,7 +115,7 @@ def test_damage_is_told_and_the_rest_is_shown(journal):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((), "say where the journal is with -c FILE or --state DIR"),
+        (("2026-11-23",), "say where the journal is with -c FILE or --state DIR"),
         (("-c", "t.yaml", "--state", "."), "not both"),
         (
             ("--state", "gone"),

@@ -11,9 +11,14 @@ from pydantic import field_validator
 
 from tickerd.config import Compiled, ConfigError, PluginProblem, load
 from tickerd.plugin import (
+    Authenticator,
     Batch,
+    Decision,
     Duration,
+    Listen,
+    Names,
     Options,
+    RateLimiter,
     Reject,
     Secret,
     ServingContext,
@@ -105,12 +110,54 @@ class Greedy(File):
         retry_: int = option(1, doc="Reserved under its alias.", alias="retry")
 
 
+class Served(Web):
+    """A serving sink that says where it listens."""
+
+    class Options(Options):
+        """Its options."""
+
+        listen: Listen = option(doc="Where.")
+        auth: Names = option((), doc="Who.")
+
+
+class Keys(Authenticator):
+    """Knows nobody."""
+
+    class Options(Options):
+        """Its options."""
+
+        salt: Secret | None = option(None, doc="A secret.", reload="live")
+        realm: str = option("here", doc="A text.", reload="unit")
+
+    def __init__(self, options: Any, ctx: Any) -> None: ...
+
+    async def check(self, request: Any) -> None:
+        """Nobody."""
+
+
+class Gcra(RateLimiter):
+    """Allows everything."""
+
+    class Options(Options):
+        """Its options."""
+
+        burst: int | None = option(None, doc="A number.", reload="live", ge=1)
+
+    def __init__(self, options: Any) -> None: ...
+
+    def hit(self, key: str, rate: Any, cost: int, now: float) -> Decision:
+        """Yes."""
+        return Decision(allowed=True, remaining=1, reset_s=0, retry_after_s=0)
+
+
 class Types:
     """Stands in for the registry."""
 
     def __init__(self) -> None:
         self.sources = {"kite": Kite}
-        self.sinks = {"file": File, "web": Web, "greedy": Greedy}
+        self.sinks = {"file": File, "web": Web, "greedy": Greedy, "served": Served}
+        self.authenticators = {"keys": Keys}
+        self.rate_limiters = {"gcra": Gcra, "shared": Gcra}
 
     def source(self, name: str) -> type[Source]:
         return self._find(self.sources, name)
@@ -118,11 +165,17 @@ class Types:
     def sink(self, name: str) -> type[Sink] | type[ServingSink]:
         return self._find(self.sinks, name)
 
+    def authenticator(self, name: str) -> type[Authenticator]:
+        return self._find(self.authenticators, name)
+
+    def rate_limiter(self, name: str) -> type[RateLimiter]:
+        return self._find(self.rate_limiters, name)
+
     def extension(self, name: str) -> None:
         self._find({"audit": None}, name)
 
     def names(self, kind: str) -> list[str]:
-        return [*sorted({"source": self.sources, "sink": self.sinks}[kind]), "broken"]
+        return [*sorted(getattr(self, f"{kind}s")), "broken"]
 
     def _find(self, table: Mapping[str, Any], name: str) -> Any:
         if name not in table:

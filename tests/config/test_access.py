@@ -5,14 +5,26 @@ from pydantic import ValidationError
 
 from tickerd.config.access import (
     ControlSettings,
-    ListenSettings,
+    HooksSettings,
     RateLimitSettings,
     access_faults,
+    collisions,
     complete_limits,
-    is_loopback,
+    hooks_faults,
     listener_faults,
+    listeners_in,
+    serving_faults,
 )
-from tickerd.plugin import RATE_CLASSES, Options, Rate, RateLimiter
+from tickerd.plugin import (
+    RATE_CLASSES,
+    Listen,
+    ListenSettings,
+    Names,
+    Options,
+    Rate,
+    RateLimiter,
+    option,
+)
 
 TLS = {"cert": "c.pem", "key": "k.pem"}
 
@@ -69,17 +81,6 @@ def test_an_address_that_others_reach_needs_tls_or_a_word(address):
     assert faults(listen=[{"address": address, "allow_plaintext": True}], auth=["keys"]) == []
 
 
-@pytest.mark.parametrize(
-    ("address", "loopback"),
-    [
-        ("127.0.0.1:1", True), ("127.9.9.9:1", True), ("[::1]:1", True), ("localhost:1", True), ("LOCALHOST:1", True),
-        ("0.0.0.0:1", False), ("[::]:1", False), ("10.0.0.1:1", False), ("localhost.example.com:1", False),
-    ],
-)  # fmt: skip
-def test_what_only_this_host_reaches(address, loopback):
-    assert is_loopback(address) is loopback
-
-
 def test_unix_sockets_take_scopes_and_no_tls_and_tcp_the_other_way_round():
     assert faults(listen=[{"address": "unix:/a", "scopes": ["status:read"]}]) == []
     assert faults(listen=[{"address": "unix:/a", "scopes": []}]) == []
@@ -88,11 +89,10 @@ def test_unix_sockets_take_scopes_and_no_tls_and_tcp_the_other_way_round():
     assert [path for path, _ in faults(listen=[entry], auth=["keys"])] == [("listen", 0, "scopes")]
 
 
-def test_names_must_be_under_auth_and_addresses_once():
-    found = faults(auth=["keys", "kesy"], listen=["unix:/a", {"address": "unix:/a", "auth": ["none"]}])
+def test_names_must_be_under_auth():
+    found = faults(auth=["keys", "kesy"], listen=["unix:/a", {"address": "unix:/b", "auth": ["none"]}])
     assert found == [
         (("auth", 1), "no such authenticator"),
-        (("listen", 1), "this address is listed twice"),
         (("listen", 1, "auth", 0), "no such authenticator"),
     ]
     (fault,) = access_faults(ControlSettings(auth=("x",)), ())
@@ -104,34 +104,79 @@ def test_the_rules_hold_for_listeners_of_sinks_too():
     assert fault.path == ()
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["", "7801", ":7801", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "unix:", "unix:a", "unix:/a\nb",
-     "http://127.0.0.1:1", "127.0.0.1:1 ", "unix:/" + "a" * 107, "::1:80", 7801, None],
-)  # fmt: skip
-def test_what_is_no_address(address):
-    with pytest.raises(ValidationError) as caught:
-        ControlSettings.model_validate({"listen": [{"address": address}]})
-    assert "expected an address" in str(caught.value)
+class Streams(Options):
+    listen: Listen = option(doc="Where.")
+    auth: Names = option((), doc="Who.")
+
+
+class Nested(Options):
+    streams: tuple[Streams, ...] = option((), doc="Further down.")
+    table: dict[str, ListenSettings] = option({}, doc="By name.")
+    second: ListenSettings | None = option(None, doc="One more.", alias="backup")
+    auth: str = option("", doc="Not a list of names, but a word of the plugin's own.")
+
+
+def test_listeners_are_found_wherever_they_stand_in_the_options():
+    options = Nested.model_validate(
+        {"streams": [{"listen": "unix:/a"}], "table": {"x": "127.0.0.1:1"}, "backup": "unix:/b"}
+    )
+    assert [(path, one.address) for path, one in listeners_in(options)] == [
+        (("streams", 0, "listen", 0), "unix:/a"),
+        (("table", "x"), "127.0.0.1:1"),
+        (("backup",), "unix:/b"),
+    ]
+    (fault,) = serving_faults(
+        Nested.model_validate({"table": {"x": "127.0.0.1:1"}, "auth": "keys"}), ["keys"]
+    )
+    assert fault.path == ("table", "x")
+    assert "needs 'auth'" in fault.text
+
+
+def test_options_without_a_listener_may_call_anything_auth():
+    assert list(serving_faults(Nested(auth="basic"), ())) == []
+    assert [fault.path for fault in serving_faults(Streams(listen="unix:/a", auth=("x",)), ())] == [
+        ("auth", 0)
+    ]
+
+
+def test_the_listener_for_the_outside_needs_no_auth_and_grants_nobody_anything():
+    hooks = HooksSettings(listen="127.0.0.1:7802")
+    assert list(hooks_faults(hooks)) == []
+    assert (hooks.listener.auth, hooks.listener.scopes) == ((), None)
+    assert HooksSettings(listen="unix:/run/hooks.sock").listener.scopes == ()
+
+
+def test_the_listener_for_the_outside_needs_tls_or_a_word():
+    (fault,) = hooks_faults(HooksSettings(listen="0.0.0.0:443"))
+    assert "without TLS" in fault.text
+    assert list(hooks_faults(HooksSettings.model_validate({"listen": "0.0.0.0:443", "tls": TLS}))) == []
+    assert list(hooks_faults(HooksSettings(listen="0.0.0.0:80", allow_plaintext=True))) == []
+    (fault,) = hooks_faults(HooksSettings.model_validate({"listen": "unix:/a", "tls": TLS}))
+    assert fault.path == ("tls",)
 
 
 @pytest.mark.parametrize(
-    ("option", "good", "bad"),
+    ("one", "two"),
     [
-        (
-            "hosts",
-            ["Ticks.example.com", "ticks.example.com:7801", "[::1]:80", "*.example.com"],
-            ["a/b", "", "a b", "http://a"],
-        ),
-        ("origins", ["https://a.example", "http://localhost:3000"], ["a.example", "https://a/", "null", "*"]),
-        ("trusted_proxies", ["10.0.0.0/8", "::1", "192.168.1.1"], ["10.0.0.1/8", "proxy", "", 3]),
+        ("127.0.0.1:1", "127.0.0.1:1"), ("localhost:1", "127.0.0.1:1"), ("LOCALHOST:1", "localhost:1"),
+        ("[::1]:1", "[0:0:0:0:0:0:0:1]:1"), ("0.0.0.0:1", "127.0.0.1:1"), ("10.0.0.1:1", "0.0.0.0:1"),
+        ("[::]:1", "[::1]:1"), ("unix:/a", "unix:/a"), ("unix:run/a", "unix:run/./a"), ("ticks:1", "TICKS:1"),
+        ("0.0.0.0:1", "ticks:1"),
     ],
-)
-def test_lists_of_names(option, good, bad):
-    assert len(getattr(ControlSettings.model_validate({option: good}), option)) == len(good)
-    for one in bad:
-        with pytest.raises(ValidationError):
-            ControlSettings.model_validate({option: [one]})
+)  # fmt: skip
+def test_two_cannot_have_one_address(one, two):
+    assert list(collisions([(("x",), "unix:/other"), (("a",), one), (("b",), two)])) == [(("b",), ("a",))]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.2:1"), ("127.0.0.1:1", "[::1]:1"),
+        ("0.0.0.0:1", "[::]:1"), ("unix:/a", "unix:/b"), ("unix:a", "unix:/a"), ("unix:/a", "a:1"), ("a:1", "b:1"),
+    ],
+)  # fmt: skip
+def test_addresses_that_go_together(one, two):
+    assert list(collisions([(("a",), one), (("b",), two)])) == []
 
 
 def test_names_are_compared_in_lower_case_and_once():

@@ -117,3 +117,13 @@ def test_aliases_cannot_nest_without_end():
     assert [problem.message for problem in out.problems] == [
         "with its aliases written out the configuration exceeds 64 levels"
     ]
+
+
+@pytest.mark.parametrize("reference", ["${env:HOME}", "${file:/etc/hostname}", "${credential:x}"])
+def test_without_an_environment_nothing_is_resolved(reference):
+    out = Resolver(None).resolve(Composer("f", f"a: x{reference}").compose())
+    assert out.unresolved == out.secret == {("a",)}
+    assert [problem.message for problem in out.problems] == [
+        "references are not resolved in a document that was sent"
+    ]
+    assert out.texts == set()

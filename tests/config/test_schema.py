@@ -39,6 +39,18 @@ BASE = "sources: {feed: {use: kite, api_key: k}}\nsinks: {out: {use: file, path:
         BASE.replace(
             "path: p", "path: p, batch: {max_wait: 5 s}, delivery: live, events: [tick], keep: 7 days"
         ),
+        BASE + "control:\nhooks:\nauth:\nrate_limits:\n",
+        BASE + "control: off\nhooks: off\nauth: {}\nrate_limits: {orders: , reads: {burst: 3}}\n",
+        BASE
+        + "auth: {mine: {use: keys, salt: '${env:A}'}}\nrate_limits: {orders: {use: shared, rate: 1/hour}}\n",
+        BASE
+        + "auth: {a: {use: keys}}\ncontrol: {listen: '127.0.0.1:1', auth: [a], trusted_proxies: [::1]}\n",
+        BASE
+        + "control: {listen: [unix:run/a, {address: unix:/a, scopes: [status:read, 'ticks:read:NSE']}]}\n",
+        BASE
+        + "hooks: {listen: '0.0.0.0:443', tls: {cert: '${env:A}', key: k.pem}, hosts: ['*.example.com']}\n",
+        BASE.replace("use: file, path: p", "use: served, listen: ['127.0.0.1:1', unix:/b], auth: [a]")
+        + "auth: {a: {use: keys}}\n",
     ],
 )
 def test_what_compiles_is_valid(text, errors):
@@ -62,6 +74,20 @@ def test_what_compiles_is_valid(text, errors):
         BASE.replace("path: p", "path: p, events: [tik]"),
         BASE.replace("path: p", "path: p, instruments: [infy]"),
         BASE.replace("path: p", "path: p, batch: {max_tick: 5}"),
+        BASE + "control: on\n",
+        BASE + "control: {listen: []}\n",
+        BASE + "control: {listen: ['127.0.0.1']}\n",
+        BASE + "control: {listen: [{adress: unix:/a}]}\n",
+        BASE + "control: {origins: [null]}\n",
+        BASE + "hooks: {}\n",
+        BASE + "hooks: {listen: [unix:/a]}\n",
+        BASE + "auth: {a: {use: keyz}}\n",
+        BASE + "auth: {a: }\n",
+        BASE + "auth: {-a: {use: keys}}\n",
+        BASE + "rate_limits: {order: {rate: 1/hour}}\n",
+        BASE + "rate_limits: {orders: {rate: fast}}\n",
+        BASE + "rate_limits: {orders: {burts: 1}}\n",
+        BASE.replace("use: file, path: p", "use: served, listen: here"),
     ],
 )
 def test_what_does_not_compile_is_not(text, errors):
@@ -89,7 +115,9 @@ def test_the_committed_schema_is_that_of_the_bundled_plugins():
     assert committed == schema(Registry.installed()), "run `make schema`"
 
 
-ENV = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret"}
+WHSEC = "whsec_" + "A" * 44
+ENV = {"KITE_API_KEY": "key", "KITE_API_SECRET": "secret", "BUILDS_SECRET": "secret"}
+ENV |= {"HOOK_SECRET": WHSEC, "OLD_HOOK_SECRET": WHSEC}
 EXAMPLE = (ROOT / "tickerd.yaml.example").read_text()
 
 
@@ -103,7 +131,7 @@ def test_the_example_compiles_and_is_valid():
 def test_the_example_compiles_with_its_commented_sources_too():
     text = re.sub(r"(?m)^  # (?=( {2})?[a-z_]+:)", "  ", EXAMPLE)
     made = compile_settings(parse_document(text.encode()), Registry.installed(), ENV)
-    assert list(made.settings.sources) == ["zerodha", "demo", "yesterday"]
+    assert list(made.settings.sources) == ["zerodha", "demo", "builds", "yesterday"]
 
 
 def test_every_section_and_option_is_in_the_example():

@@ -5,7 +5,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tickerd.config import settings
 from tickerd.config.settings import (
-    InstrumentName,
     RetrySettings,
     Settings,
     SinkOptions,
@@ -14,6 +13,7 @@ from tickerd.config.settings import (
     SourceSettings,
     SubscribeEntry,
 )
+from tickerd.plugin.selectors import InstrumentKey
 
 MODELS = [one for one in vars(settings).values() if isinstance(one, type) and issubclass(one, BaseModel)]
 
@@ -43,7 +43,7 @@ def test_the_reserved_names_are_those_of_the_design():
     ],
 )
 def test_instruments_are_symbols_or_tokens(written, value):
-    assert TypeAdapter(InstrumentName).validate_python(written) == value
+    assert TypeAdapter(InstrumentKey).validate_python(written) == value
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_anything_else_is_no_instrument(written):
     with pytest.raises(
         ValidationError, match="expected an instrument: EXCHANGE:SYMBOL such as 'NSE:INFY', or its number"
     ):
-        TypeAdapter(InstrumentName).validate_python(written)
+        TypeAdapter(InstrumentKey).validate_python(written)
 
 
 def test_an_instrument_that_is_written_twice_counts_once():
@@ -64,7 +64,9 @@ def test_defaults_are_in_force():
     sink = SinkOptions(use="file")
     assert (sink.buffer, sink.batch.max_ticks, sink.batch.max_wait) == (16 * 2**20, 10_000, 0.1)
     assert (sink.retry.initial, sink.retry.cap, sink.required) == (1.0, 60.0, False)
-    assert sink.events == ("tick", "gap", "status", "market", "order", "instrument", "notice")
+    assert sink.events == (
+        *("tick", "gap", "status", "market", "order", "instrument", "notice", "endpoint", "report"),
+    )
     assert SourceOptions(use="kite").subscribe == ()
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from tickerd.config import shape
 from tickerd.config.compose import Composer
-from tickerd.plugin import Duration, Size
+from tickerd.plugin import Duration, Names, NotSecret, Options, Size, option
 
 
 class Inner(BaseModel):
@@ -68,3 +68,34 @@ def test_limits_are_written_with_their_units():
     assert shape.quantity(fields["room"], 100) == "100B"
     assert shape.quantity(fields["aliased"], 5) == "5"
     assert shape.quantity(None, 5) == "5"
+
+
+class Door(Options):
+    """Options whose names sound like secrets."""
+
+    auth: Names = option((), doc="Names.")
+    own_auth: Names | None = option(None, doc="Names or nothing.")
+    keys: Annotated[int, NotSecret()] = option(1, doc="A number.")
+    api_key: str = option("", doc="A secret.")
+
+
+class Doors(Options):
+    """Options inside options."""
+
+    doors: tuple[Door, ...] = option((), doc="Several.")
+    named: dict[str, Door] = option({}, doc="By name.")
+    front: Door | None = option(None, doc="One.", alias="main")
+
+
+def test_what_is_marked_as_no_secret_may_be_shown_whatever_it_is_called():
+    text = "front: {auth: [a], own_auth: [b], keys: 5, api_key: S1, other: S2}\n"
+    assert secret_values(text.replace("front", "main"), Doors) == ["S1", "S2"]
+
+
+def test_where_that_is_in_a_model():
+    made = Doors.model_validate({"doors": [{"auth": ["a"]}], "named": {"x": {}}, "main": {"keys": 2}})
+    below = {("auth",), ("own_auth",), ("keys",)}
+    assert set(shape.public_paths(made, ("top",))) == {
+        ("top", *door, *path) for door in (("doors", 0), ("named", "x"), ("main",)) for path in below
+    }
+    assert list(shape.public_paths("text")) == []

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ import trio
 from tickerd.control.access_protocol import Charge
 from tickerd.control.app import Application
 from tickerd.control.broadcast import Broadcast
+from tickerd.control.desk import Desk
 from tickerd.control.facade import ConfigShown, PluginShown, WantedShown
 from tickerd.control.figures import ApiFigures
 from tickerd.control.limits import Limits
@@ -23,13 +24,31 @@ from tickerd.control.reception import Reach
 from tickerd.control.route import Route
 from tickerd.control.routes import ROUTES
 from tickerd.control.server import Door, Figures, Server
+from tickerd.control.steering import (
+    Accepted,
+    Examined,
+    NewWebhook,
+    Refused,
+    Reloaded,
+    SubscriptionsChanged,
+    WebhookMade,
+    WebhookShown,
+    WebhookTested,
+)
+from tickerd.control.tickets import Tickets
+from tickerd.dataflow.hub import Hub
+from tickerd.dataflow.subscription import Filter, Subscription
 from tickerd.observe.health import Thresholds
 from tickerd.observe.picture import JournalPicture, Picture, SinkPicture, SourcePicture, Totals
-from tickerd.plugin import Clock, Instrument, Tick
+from tickerd.plugin import Clock, Instrument, LoggedIn, Tick
 from tickerd.plugin.auth import Listener as PluginListener
 from tickerd.plugin.auth import Principal, Request
 from tickerd.plugin.ratelimit import Decision, Rate
 from tickerd.plugin.scopes import ALL_SCOPES
+from tickerd.runtime.logins import Logins, SourceLogin
+from tickerd.runtime.verdict import Verdict
+from tickerd.state import Database
+from tickerd.state.keyring import Keyring
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -151,6 +170,20 @@ TABLE = {
 }
 
 
+class FakeLogin:
+    """A source that anybody can log in."""
+
+    expires: int | None = None
+
+    def url(self, state: str) -> str:
+        """See `tickerd.plugin.Login`."""
+        return f"https://broker.example/login?state={state}"
+
+    async def exchange(self, params: Any) -> LoggedIn:
+        """See `tickerd.plugin.Login`."""
+        return LoggedIn("AB1234")
+
+
 class FakeFacade:
     """A daemon that stands still; tests put into it what they need."""
 
@@ -179,6 +212,7 @@ class FakeFacade:
             journal=JournalPicture(state="writing"),
         )
         self.ticks: dict[str, Any] = {}
+        self.logins = Logins(lambda _: FakeLogin(), lambda: ["kite"], self.clock)
         self.thresholds = Thresholds()
 
     def picture(self) -> Picture:
@@ -207,6 +241,10 @@ class FakeFacade:
         """See `Facade`."""
         return WantedShown(instrument=instrument, source=source, mode="full", owners=("yaml",))
 
+    def login(self, source: str) -> SourceLogin | None:
+        """See `Facade`."""
+        return self.logins.of(source)
+
     def plugins(self) -> list[PluginShown]:
         """See `Facade`."""
         return [PluginShown(name="kite", distribution="tickerd", version="0.1.0", loaded=True)]
@@ -216,6 +254,128 @@ class FakeFacade:
         return ConfigShown(
             file="t.yaml", generation=1, applied_ns=5, values={"sources": {"kite": {"api_key": "***"}}}
         )
+
+
+class FakeWebhooks:
+    """Endpoints that send nothing."""
+
+    def __init__(self) -> None:
+        self.shown = {
+            "alerts": WebhookShown(
+                name="alerts", origin="https://example.com", registered="yaml", state="running"
+            )
+        }
+
+    def every(self) -> list[WebhookShown]:
+        """See `Webhooks`."""
+        return list(self.shown.values())
+
+    async def register(self, new: NewWebhook, by: Any, *, caller: Any) -> WebhookMade:
+        """See `Webhooks`."""
+        if new.name in self.shown:
+            raise Refused("conflict", f"there is a sink {new.name!r} already")
+        made = WebhookShown(
+            name=new.name,
+            origin="https://x.example",
+            registered="runtime",
+            state="starting",
+            created_by=by.who,
+        )
+        self.shown[new.name] = made
+        return WebhookMade(webhook=made, secret="whsec_abc")
+
+    async def rotate_secret(self, name: str, by: Any, *, overlap_s: float) -> WebhookMade:
+        """See `Webhooks`."""
+        if self.shown[name].registered == "yaml":
+            raise Refused("conflict", f"{name!r} is of the YAML: change it there")
+        return WebhookMade(webhook=self.shown[name], secret=f"whsec_{overlap_s:g}")
+
+    async def test(self, name: str, by: Any) -> WebhookTested:
+        """See `Webhooks`."""
+        return WebhookTested(ok=False, status=500, detail="answered 500", took_s=0.1)
+
+    async def remove(self, name: str, by: Any) -> None:
+        """See `Webhooks`."""
+        del self.shown[name]
+
+
+class FakeSteering:
+    """Remembers what was asked for; answers what tests have put into it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.webhooks: FakeWebhooks | None = FakeWebhooks()
+        self.examined = Examined(plan={"changes": False, "steps": []})
+        self.reloaded = Reloaded(
+            plan={"changes": True},
+            verdict=Verdict(applied=True, generation=2, kept=("sink.archive",)),
+            generation=2,
+        )
+        self.refusal: Refused | None = None
+        self.wait: trio.Event | None = None
+        self.hub = Hub(7)
+
+    async def _ask(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.wait is not None:
+            await self.wait.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def validate(self, document: bytes) -> Examined:
+        """See `Steering`."""
+        await self._ask("validate", document)
+        return self.examined
+
+    async def reload(self, by: Any, *, dry_run: bool = False) -> Reloaded:
+        """See `Steering`."""
+        await self._ask("reload", by, dry_run)
+        return self.reloaded
+
+    async def subscribe(
+        self, owner: str, wants: Any, by: Any, *, caller: Any, source: str | None = None
+    ) -> SubscriptionsChanged:
+        """See `Steering`."""
+        await self._ask("subscribe", owner, dict(wants), by, source)
+        accepted = tuple(Accepted(instrument=key, source="kite", mode=mode) for key, mode in wants.items())
+        return SubscriptionsChanged(owner=owner, accepted=accepted, rejected=())
+
+    async def unsubscribe(
+        self, owner: str, instruments: Any, by: Any, *, source: str | None = None
+    ) -> SubscriptionsChanged:
+        """See `Steering`."""
+        await self._ask("unsubscribe", owner, instruments, by, source)
+        return SubscriptionsChanged(owner=owner, accepted=(), rejected=())
+
+    async def pause(self, sink: str, by: Any) -> None:
+        """See `Steering`."""
+        await self._ask("pause", sink, by)
+
+    async def resume(self, sink: str, by: Any) -> None:
+        """See `Steering`."""
+        await self._ask("resume", sink, by)
+
+    async def flush(self, sink: str, by: Any) -> None:
+        """See `Steering`."""
+        await self._ask("flush", sink, by)
+
+    async def reset_breaker(self, sink: str, by: Any) -> None:
+        """See `Steering`."""
+        await self._ask("reset_breaker", sink, by)
+
+    async def refresh_instruments(self, source: str | None, by: Any) -> tuple[str, ...]:
+        """See `Steering`."""
+        await self._ask("refresh_instruments", source, by)
+        return ("kite",) if source is None else (source,)
+
+    @contextmanager
+    def tap(self, name: str, wanted: Filter, buffer: int) -> Iterator[Subscription]:
+        """See `Steering`."""
+        _, subscription = self.hub.subscribe(name, "drop_oldest", buffer, wanted)
+        try:
+            yield subscription
+        finally:
+            subscription.close()
 
 
 class FakeAccess:
@@ -289,9 +449,11 @@ class Answer:
 class Api:
     """An application that runs, and how to ask it."""
 
-    def __init__(self, facade: FakeFacade, access: FakeAccess, application: Application) -> None:
+    def __init__(self, facade: FakeFacade, access: FakeAccess, desk: Desk, application: Application) -> None:
         self.facade = facade
         self.access = access
+        self.desk = desk
+        self.steering: Any = desk.steering
         self.application = application
         self.running: Running
 
@@ -317,6 +479,12 @@ class Api:
             headers["Authorization"] = f"Bearer {key}"
         return await self.raw("POST", target, msgspec.json.encode(body), **headers)
 
+    async def delete(self, target: str, key: str | None = "all", **headers: str) -> Answer:
+        """A DELETE with a key."""
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        return await self.raw("DELETE", target, **headers)
+
 
 def _dechunked(data: bytes) -> bytes:
     whole = b""
@@ -328,7 +496,18 @@ def _dechunked(data: bytes) -> bytes:
 
 
 @pytest.fixture
-def open_api(serve: Serve) -> Callable[..., AbstractAsyncContextManager[Api]]:
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    """A state file and keys that are real, and a daemon that is not."""
+    clock = Clock()
+    async with Database(tmp_path / "state") as db, trio.open_nursery() as nursery:
+        keys = Keyring(db, clock, tmp_path / "state")
+        await nursery.start(keys.run)
+        yield Desk(steering=FakeSteering(), db=db, keys=keys, tickets=Tickets(clock))
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def open_api(serve: Serve, desk: Desk) -> Callable[..., AbstractAsyncContextManager[Api]]:
     """``async with open_api(hosts=…, routes=…) as api``: over TCP, or over a Unix socket that may do everything."""
 
     @asynccontextmanager
@@ -344,12 +523,16 @@ def open_api(serve: Serve) -> Callable[..., AbstractAsyncContextManager[Api]]:
         door = "unix:api" if unix else "127.0.0.1:0"
         listener = PluginListener(address=door, auth=("keys",), scopes=scopes)
         server_figures = Figures()
+        there = Reach(listeners=[listener], **reach)
         application = Application(
-            routes, facade, access, Reach(listeners=[listener], **reach), ApiFigures(server_figures), limits
+            routes, facade, access, there, ApiFigures(server_figures), limits, desk=desk
         )
-        api = Api(facade, access, application)
-        async with serve(application.quart, limits, unix=unix, figures=server_figures) as api.running:
-            yield api
+        api = Api(facade, access, desk, application)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(application.run)
+            async with serve(application.quart, limits, unix=unix, figures=server_figures) as api.running:
+                yield api
+            nursery.cancel_scope.cancel()
 
     return opening
 

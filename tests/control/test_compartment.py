@@ -17,7 +17,7 @@ from tickerd.plugin.auth import Listener
 async def compartment(open_api: Callable[..., AbstractAsyncContextManager[Any]]) -> Any:
     async with open_api() as api:
         reach = Reach(listeners=[Listener(address="127.0.0.1:0")])
-        return Compartment(api.facade, api.access, reach, draw=lambda: 0.0)
+        return Compartment(api.facade, api.access, reach, desk=api.desk, draw=lambda: 0.0)
 
 
 async def test_it_serves_until_it_is_stopped(compartment: Compartment) -> None:

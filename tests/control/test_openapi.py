@@ -40,7 +40,8 @@ def test_every_operation_has_a_name_a_summary_and_described_answers(document: di
         assert method in METHODS
         assert one["summary"]
         assert all(answer["description"] for answer in one["responses"].values())
-        assert {"200", "400", "401", "403", "429", "500"} <= one["responses"].keys()
+        assert {"400", "401", "403", "429", "500"} <= one["responses"].keys()
+        assert {"200", "201", "202"} & one["responses"].keys()
 
 
 def test_scopes_and_security_agree(document: dict[str, Any]) -> None:
@@ -61,24 +62,33 @@ def test_every_schema_is_one(document: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+PLAIN = frozenset(
+    """
+    accepted added after age_s applied applied_ns attempts batches before bytes changed code column
+    config count created_by dead_letters delivery detail distribution dropped exchange expires_ns file
+    gaps id instrument instrument_type items journal kept label last_s last_write_ns letters limit_s loop
+    lot_size market max_s name namespace newest ok overflow p99_s picture queued_bytes reasons registry
+    rejected reload_verdict removed reported_detail restarts retries revoked_ns scopes seconds segment
+    segments sink sinks source sources state status strike symbol tick_size ticket ticks took_s totals
+    tradingsymbol unresolved_count uptime_s version warnings webhook written_batches written_bytes
+    """.split()
+)
+"""Fields whose names say it all."""
+
+
 def test_every_field_that_is_shown_is_described(document: dict[str, Any]) -> None:
-    """But for those whose name says it all."""
-    plain = {
-        "name",
-        "ticks",
-        "batches",
-        "gaps",
-        "file",
-        "count",
-        "namespace",
-        "version",
-        "distribution",
-        "source",
-    }
-    for name in ("Picture", "SourcePicture", "SinkPicture", "InstrumentShown", "ConfigShown"):
-        for field, schema in document["components"]["schemas"][name]["properties"].items():
-            assert isinstance(schema, dict)
-            assert "title" in schema or "$ref" in schema or field in plain
+    of_others = {"Row", "OHLC", "Depth", "Level", "Problem"}
+    for name, schema in document["components"]["schemas"].items():
+        if name not in of_others and "additionalProperties" not in schema:
+            for field, what in schema.get("properties", {}).items():
+                assert "description" in what or field in PLAIN, (name, field)
+
+
+def test_fields_of_a_base_are_described_as_they_are_there(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("SinkPicture", "SourcePicture"):
+        assert schemas[name]["properties"]["since_ns"]["description"].startswith("When it came into it")
+    assert schemas["KeyMade"]["properties"]["id"] == schemas["KeyShown"]["properties"]["id"]
 
 
 def test_parameters_are_described_and_never_null(document: dict[str, Any]) -> None:
@@ -103,6 +113,21 @@ def test_bodies_are_described(document: dict[str, Any]) -> None:
     assert body["required"]
     reference = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert document["components"]["schemas"][reference]["additionalProperties"] is False
+
+
+def test_a_body_that_is_no_json_is_described_by_its_types(document: dict[str, Any]) -> None:
+    content = document["paths"]["/v1/config/validate"]["post"]["requestBody"]["content"]
+    assert content["application/yaml"] == {"schema": {"type": "string"}}
+
+
+def test_every_change_takes_an_idempotency_key_and_nothing_else_does() -> None:
+    document = describe(ROUTES)
+    for route in ROUTES:
+        path = re.sub(r"<(\w+)>", r"{\1}", route.path)
+        operation = document["paths"][path][route.method.lower()]
+        headers = [one["name"] for one in operation["parameters"] if one["in"] == "header"]
+        assert headers == (["Idempotency-Key"] if route.changes else [])
+        assert ("409" in operation["responses"]) >= route.changes
 
 
 def test_an_operation_that_answers_503_with_its_verdict_says_so(document: dict[str, Any]) -> None:

@@ -223,8 +223,9 @@ async def test_answers_fit_their_description(api: Any) -> None:
     jsonschema.validate((await api.get("/nowhere")).json, schema)
 
 
-async def test_the_page_for_people_needs_no_other_host(api: Any) -> None:
-    answer = await api.get("/docs", key=None)
+@pytest.mark.parametrize("path", ["/docs", "/live"])
+async def test_the_pages_for_people_need_no_other_host(api: Any, path: str) -> None:
+    answer = await api.get(path, key=None)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
     assert "script-src 'sha256-" in policy

@@ -4,7 +4,7 @@ import pytest
 
 from tickerd.dataflow.hub import Hub
 from tickerd.instruments import Namespace
-from tickerd.plugin import Batch, Gap, Position, Status
+from tickerd.plugin import Batch, Gap, Instrument, Position, Status
 from tickerd.wire.kite import KITE
 
 
@@ -101,3 +101,19 @@ async def test_totals_are_kept_for_each_source(hub, kite, read, full):
     assert (hub.by_source["a"].ticks, hub.by_source["a"].last_tick_ns) == (2, 5)
     assert (hub.by_source["b"].ticks, hub.by_source["b"].records) == (0, 1)
     assert hub.totals.batches == 2
+
+
+async def test_the_price_of_an_instrument_is_that_of_its_newest_tick(hub, kite, infy, tcs, read, full):
+    assert hub.price(infy) is None
+    hub.publish(read(full(infy.token, last=12_345)), "a", kite)
+    assert hub.price(infy) == 123.45
+    assert hub.price(tcs) is None
+
+
+async def test_a_token_that_was_given_away_has_no_newest_tick(hub, kite, infy, tcs, read, full):
+    hub.publish(read(full(infy.token), full(tcs.token), full(99)), "a", kite)
+    other = Instrument("kite", infy.token, "NSE", "OTHER")
+    assert hub.price(other) is None
+    kite.load([other, tcs])
+    hub.forget_renamed(kite)
+    assert [tick.symbol for tick in hub.latest("kite", [infy.token, tcs.token, 99])] == ["NSE:TCS", None]

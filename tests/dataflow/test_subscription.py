@@ -293,3 +293,29 @@ async def test_a_consumer_that_lags_keeps_no_decoded_copies(feed, full):
     late = (await slow.receive()).ticks
     assert tokens(Batch(ticks=late)) == list(range(30))
     assert sum(tick._json is not None for tick in late) <= 8
+
+
+async def test_a_batch_that_is_offered_again_has_the_newest_of_each_instrument(feed, full):
+    subscription = feed.subscribe("conflate", batches=100)
+    feed.publish(full(1, last=100), full(2, last=100))
+    old = await subscription.receive()
+    assert subscription.renew(old, None) is old  # nothing has come
+    feed.publish(full(2, last=200), full(257, last=200))
+    feed.record(Status(state="stale"))
+    new = subscription.renew(old, None)
+    assert {t.instrument_token: t.last_price for t in new.ticks} == {1: 1.0, 2: 2.0, 257: 2.0}
+    assert [record.state for record in new.records] == ["stale"]
+    assert (new.last, subscription.merged, subscription.dropped) == ((1, 5), 1, 0)
+    assert not subscription.waits
+
+
+async def test_ticks_that_are_too_old_are_not_offered_again(feed, read, full):
+    for policy in ("conflate", "drop_oldest"):
+        subscription = feed.subscribe(policy, batches=100)
+        feed.hub.publish(read(full(1), ts_recv=1000), "kite", feed.namespace)
+        feed.hub.publish(read(full(2), ts_recv=2000), "kite", feed.namespace)
+        batch = await subscription.receive()
+        assert tokens(subscription.renew(batch, 2000)) == [2]
+        assert len(subscription.renew(batch, 2001)) == 0
+        assert subscription.expired == 3
+        subscription.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from tickerd.dataflow.wanted import Wanted
-from tickerd.plugin import Batch, Gap, Instrument, Row, Status
+from tickerd.plugin import Batch, Gap, Instrument, Match, Row, Status
 from tickerd.testing.fakes import stamped
 
 TABLE = {1: Instrument("x", 1, "NSE", "INFY"), 2: Instrument("x", 2, "NSE", "TCS")}
@@ -50,3 +50,30 @@ def test_kinds_are_left_out(ticks, records):
     ticks.records = records.records
     both = Wanted(("tick", "gap"))(ticks)
     assert (tokens(both), [type(record) for record in both.records]) == ([1, 2, 3, 1], [Gap])
+
+
+def test_selectors_are_told_by_what_was_recorded(ticks):
+    assert tokens(Wanted(("tick",), ["NSE:IN*"])(ticks)) == [1, 1]
+    assert tokens(Wanted(("tick",), [Match(exchange="NSE")])(ticks)) == [1, 2, 1]
+    assert tokens(Wanted(("tick",), [Match(exchange="BSE"), "NSE:TCS"])(ticks)) == [2]
+    assert tokens(Wanted(("tick",), ["BSE:*"])(ticks)) is None
+
+
+def test_each_symbol_is_tried_once(ticks, monkeypatch):
+    tried = []
+    monkeypatch.setattr("tickerd.dataflow.wanted.means", lambda key, one: tried.append(one.symbol) or True)
+    wanted = Wanted(("tick",), ["NSE:*"])
+    assert tokens(wanted(ticks)) == tokens(wanted(ticks)) == [1, 2, 1]
+    assert sorted(tried) == ["NSE:INFY", "NSE:TCS"]
+
+
+def test_what_follows_the_day_is_what_it_means_now(ticks):
+    key = Match(exchange="NSE", expiry="nearest")
+    table = {
+        1: Instrument("x", 1, "NSE", "INFY", expiry="2026-11-24"),
+        2: Instrument("x", 2, "NSE", "TCS", expiry="2026-11-24"),
+    }
+    ticks.origin.instruments = table
+    assert tokens(Wanted(("tick",), [key])(ticks)) == [1, 2, 1]
+    assert tokens(Wanted(("tick",), [key], current=lambda: {2, 3})(ticks)) == [2]
+    assert tokens(Wanted(("tick",), [key, "NSE:I*"], current=lambda: {2, 3})(ticks)) == [1, 2, 1]

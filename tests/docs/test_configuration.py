@@ -8,9 +8,11 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from tickerd.config import ConfigError, load
+from tickerd.config.access import AuthOptions, ControlSettings, HooksSettings, RateLimitOptions
 from tickerd.config.settings import (
     EVENT_KINDS,
     BatchSettings,
+    BreakerSettings,
     CalendarOptions,
     JournalSettings,
     LimitSettings,
@@ -22,7 +24,7 @@ from tickerd.config.settings import (
     StateSettings,
     SubscribeEntry,
 )
-from tickerd.plugin import Duration, Size
+from tickerd.plugin import Address, Duration, ListenSettings, Rate, Size
 from tickerd.runtime.registry import Registry
 
 TABLES: dict[str, type[BaseModel]] = {
@@ -31,6 +33,11 @@ TABLES: dict[str, type[BaseModel]] = {
     "sinks": SinkOptions,
     "batch": BatchSettings,
     "retry": RetrySettings,
+    "breaker": BreakerSettings,
+    "auth": AuthOptions,
+    "rate_limits": RateLimitOptions,
+    "control": ControlSettings,
+    "hooks": HooksSettings,
     "state": StateSettings,
     "calendar": CalendarOptions,
     "journal": JournalSettings,
@@ -39,7 +46,7 @@ TABLES: dict[str, type[BaseModel]] = {
 }
 """Heading → the model whose options stand below it."""
 
-NOTHING = ("none", "all", "the plugin's")
+NOTHING = ("none", "all", "the plugin's", "that of its class", "those of the section")
 """How a default of None is told, by what it means."""
 
 
@@ -61,6 +68,17 @@ def test_every_option_is_listed_with_its_default_and_reload_class(configuration:
         assert meaning
 
 
+def test_every_option_of_a_listener_is_listed_with_its_default(configuration: Any) -> None:
+    """How a reload applies them is up to what listens."""
+    fields = ListenSettings.model_fields
+    rows = {row[0].strip("`"): row for row in configuration.table("listen", "option")}
+    assert list(rows) == list(fields)
+    for name, field in fields.items():
+        _, default, meaning = rows[name]
+        assert default == told(field.default, default), name
+        assert meaning
+
+
 def told(default: Any, written: str) -> str:
     """A default as the table writes it; ``written`` where several words are right."""
     if default is PydanticUndefined:
@@ -70,6 +88,8 @@ def told(default: Any, written: str) -> str:
         return written
     if isinstance(default, BaseModel):
         return "see below"
+    if default and isinstance(default, tuple) and isinstance(default[0], ListenSettings):
+        return f"`{default[0].address}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return "`[]`" if default == () else f"`{default}`"
@@ -88,6 +108,15 @@ def test_the_units_are_those_that_are_understood(configuration: Any) -> None:
         assert len(units) > 8
         for unit in units:
             assert TypeAdapter(kind).validate_python(f"2 {unit}") > 0
+
+
+def test_the_addresses_and_rates_that_are_shown_are_understood(configuration: Any) -> None:
+    addresses, rest = configuration.section("Values").split("**Addresses**")[1].split("**Rates**")
+    shown = addresses.split("working directory:")[1].split("`")[1::2]
+    assert len(shown) == 4
+    assert [TypeAdapter(Address).validate_python(one) for one in shown] == shown
+    for period in rest.split("**Names**")[0].split(", per ")[1].split("`")[1::2]:
+        assert str(Rate.parse(f"10/{period}")) == f"10/{period}"
 
 
 def test_the_error_that_is_shown_is_the_real_one(

@@ -35,7 +35,7 @@ def test_each_document_is_linked_from_the_index(document: Any, checkout: Path) -
 
 
 def test_each_block_says_its_language(block: Any) -> None:
-    assert block.language in ("yaml", "sh", "text", "json", "python", "ini")
+    assert block.language in ("yaml", "sh", "text", "json", "python", "javascript", "ini")
 
 
 def test_each_json_block_can_be_read(block: Any) -> None:

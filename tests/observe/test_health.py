@@ -99,6 +99,10 @@ def test_what_makes_it_not_ready(changes: dict[str, Any], component: str, proble
         ({"config": ConfigPicture(reload_failed=True)}, "config", "reload_refused"),
         ({"loop": LoopPicture(p99_s=0.6)}, "loop", "late"),
         ({"clock_skew_s": -61.0}, "clock", "moved"),
+        (source(reported="reconnecting", market="closed"), "source.kite", "reconnecting"),
+        (source(reported="stale", market="closed"), "source.kite", "stale"),
+        (source(surplus=3), "source.kite", "over_capacity"),
+        (source(login_expires_s=600.0), "source.kite", "login_expiring"),
     ],
 )
 def test_what_is_only_a_warning(changes: dict[str, Any], component: str, problem: str) -> None:
@@ -112,6 +116,8 @@ def test_what_is_only_a_warning(changes: dict[str, Any], component: str, problem
         source(last_tick_age_s=None, wanted=0),
         source(state="finished", reported="finished", last_tick_age_s=None, market="closed"),
         source(reported="generating"),
+        source(login_expires_s=7200.0),
+        source(login_expires_s=0.0),
         sink(state="paused"),
         sink(queued_bytes=81),
         sink(breaker="half_open"),
@@ -121,6 +127,11 @@ def test_what_is_only_a_warning(changes: dict[str, Any], component: str, problem
 )
 def test_what_is_no_reason(changes: dict[str, Any]) -> None:
     assert verdict(**changes) == (True, [])
+
+
+def test_a_login_is_missing_whether_the_market_is_open_or_not() -> None:
+    ready, reasons = verdict(**source(reported="auth_required", market="closed"))
+    assert (ready, reasons) == (False, [("failing", "source.kite", "auth_required")])
 
 
 def test_a_reason_says_which_instrument_how_old_and_against_which_limit() -> None:

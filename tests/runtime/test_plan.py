@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickerd.config.access import AuthSettings, ControlSettings, HooksSettings, RateLimitSettings
 from tickerd.config.settings import (
     BatchSettings,
     LimitSettings,
@@ -19,7 +20,21 @@ from tickerd.config.settings import (
     StateSettings,
     SubscribeEntry,
 )
-from tickerd.plugin import Batch, Duration, Options, Reject, Secret, Sink, Source, option
+from tickerd.plugin import (
+    Authenticator,
+    Batch,
+    Decision,
+    Duration,
+    Listen,
+    Names,
+    Options,
+    RateLimiter,
+    Reject,
+    Secret,
+    Sink,
+    Source,
+    option,
+)
 from tickerd.runtime.plan import Difference, plan
 
 
@@ -231,6 +246,142 @@ class MoreSettings(Settings):
 def test_a_setting_outside_of_units_that_is_not_live_needs_a_restart() -> None:
     old, new = MoreSettings(sources={}), MoreSettings(sources={}, journal="off")
     assert plan(old, new).settings == (Difference("journal", "daemon", "on", "off"),)
+
+
+class DoorOptions(Options):
+    salt: Secret | None = option(None, doc="A secret.")
+    token: str = option("", doc="A secret whose type does not say so.")
+    realm: str = option("here", doc="A text.")
+    burst: int = option(1, doc="A number.", reload="live")
+
+
+class Keys(Authenticator):
+    Options: ClassVar[type[Options]] = DoorOptions
+
+    def __init__(self, options: Any, ctx: Any) -> None: ...
+
+    async def check(self, request: Any) -> None: ...
+
+
+class OtherKeys(Keys): ...
+
+
+class Gcra(RateLimiter):
+    Options: ClassVar[type[Options]] = DoorOptions
+
+    def __init__(self, options: Any) -> None: ...
+
+    def hit(self, key: str, rate: Any, cost: int, now: float) -> Decision:
+        raise NotImplementedError
+
+
+def auth(name: str = "keys", kind: type[Authenticator] = Keys, **own: Any) -> dict[str, AuthSettings]:
+    return {name: AuthSettings(name=name, use=kind.__name__, type=kind, options=DoorOptions(**own))}
+
+
+def limit(name: str, rate: str, **own: Any) -> dict[str, RateLimitSettings]:
+    return {
+        name: RateLimitSettings.model_validate(
+            {"name": name, "use": "Gcra", "type": Gcra, "options": DoorOptions(**own), "rate": rate}
+        )
+    }
+
+
+def of_the_daemon(old: dict[str, Any], new: dict[str, Any], secret: Any = ()) -> dict[str, Any]:
+    made = plan(settings(source(), **old), settings(source(), **new), secret)
+    assert made.reversed() == plan(settings(source(), **new), settings(source(), **old), secret)
+    return made.data()
+
+
+def test_who_may_connect_changes_in_place_whatever_the_plugin_says() -> None:
+    data = of_the_daemon({"auth": auth()}, {"auth": auth(realm="there", burst=2)})
+    assert data["needs_restart"] == []
+    assert data["settings"] == [
+        {"option": "auth.keys.realm", "reload": "live", "old": "here", "new": "there"},
+        {"option": "auth.keys.burst", "reload": "live", "old": 1, "new": 2},
+    ]
+
+
+def test_an_authenticator_that_comes_or_goes_is_told_by_its_plugin() -> None:
+    data = of_the_daemon({"auth": auth("a", salt="hunter2")}, {"auth": auth("b", token="hunter2")})
+    assert data["settings"] == [
+        {"option": "auth.a", "reload": "live", "old": "Keys", "new": None},
+        {"option": "auth.b", "reload": "live", "old": None, "new": "Keys"},
+    ]
+    data = of_the_daemon({"auth": auth()}, {"auth": auth(kind=OtherKeys, realm="x")})
+    assert data["settings"] == [
+        {"option": "auth.keys.use", "reload": "live", "old": "Keys", "new": "OtherKeys"}
+    ]
+
+
+def test_secrets_of_authenticators_do_not_show() -> None:
+    new = {"auth": auth(salt="hunter2", token="hunter3", realm="hunter4")}
+    data = of_the_daemon({"auth": auth()}, new, {("auth", "keys", "realm")})
+    assert "hunter" not in json.dumps(data)
+    assert [one["option"] for one in data["settings"]] == [
+        "auth.keys.salt",
+        "auth.keys.token",
+        "auth.keys.realm",
+    ]
+
+
+def test_limits_change_in_place() -> None:
+    data = of_the_daemon(
+        {"rate_limits": limit("orders", "1/hour")}, {"rate_limits": limit("orders", "2/hour", burst=3)}
+    )
+    assert data["settings"] == [
+        {"option": "rate_limits.orders.rate", "reload": "live", "old": "1/hour", "new": "2/hour"},
+        {"option": "rate_limits.orders.burst", "reload": "live", "old": 1, "new": 3},
+    ]
+
+
+def test_listeners_need_a_restart_and_what_is_asked_there_does_not() -> None:
+    old = ControlSettings.model_validate({"listen": ["unix:/a"], "auth": ["keys"]})
+    entry = {"address": "127.0.0.1:1", "auth": ["keys"], "tls": {"cert": "c.pem", "key": "k.pem"}}
+    new = ControlSettings.model_validate(
+        {"listen": ["unix:/a", entry], "auth": ["keys", "more"], "hosts": ["a.example"]}
+    )
+    data = of_the_daemon({"control": old}, {"control": new})
+    assert data["settings"] == [
+        {"option": "control.auth", "reload": "live", "added": ["more"], "removed": []},
+        {"option": "control.hosts", "reload": "live", "added": ["a.example"], "removed": []},
+    ]
+    (listen,) = data["needs_restart"]
+    assert listen["option"] == "control.listen"
+    assert [json.loads(one) for one in listen["added"]] == [entry]
+
+
+def test_a_control_api_that_comes_needs_a_restart() -> None:
+    data = of_the_daemon({}, {"control": ControlSettings(), "hooks": HooksSettings(listen="127.0.0.1:1")})
+    assert data["settings"] == []
+    control, hooks = data["needs_restart"]
+    assert (control["option"], control["old"]) == ("control", None)
+    assert control["new"]["listen"] == ["unix:/run/tickerd.sock"]
+    assert (hooks["option"], hooks["new"]["listen"]) == ("hooks", "127.0.0.1:1")
+
+
+class ServedOptions(Options):
+    listen: Listen = option(("unix:/a",), doc="Where.")
+    auth: Names = option((), doc="Who.", reload="live")
+    auths: tuple[str, ...] = option((), doc="Sounds like a secret.")
+
+
+def test_names_of_authenticators_of_a_sink_show() -> None:
+    def served(**own: Any) -> SinkSettings:
+        return SinkSettings(name="s", use="Out", type=Out, options=ServedOptions(**own))
+
+    listen = [{"address": "127.0.0.1:1", "auth": ["a"]}]
+    told = the_step(served(), served(auth=("keys",), listen=listen, auths=("hunter2",))).data()["differences"]
+    assert told == [
+        {
+            "option": "listen",
+            "reload": "unit",
+            "added": ['{"address":"127.0.0.1:1","auth":["a"]}'],
+            "removed": ["unix:/a"],
+        },
+        {"option": "auth", "reload": "live", "added": ["keys"], "removed": []},
+        {"option": "auths", "reload": "unit", "old": "***", "new": "***"},
+    ]
 
 
 def test_secrets_do_not_show() -> None:

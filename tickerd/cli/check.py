@@ -36,7 +36,8 @@ def check(context: click.Context, files: tuple[Path, ...], form: str, show: bool
     """Check configuration files and show every problem at once.
 
     Each FILE is read with the conf.d/*.yaml beside it. Plugins that it names are imported and references are
-    resolved; nothing is started and no connection is made.
+    resolved; nothing is started and no connection is made. Symbols are looked up in the instrument list that a
+    run has left in the state directory, if there is one.
     """
     reports = [_checked(file, show) for file in files]
     if form == "json":
@@ -51,13 +52,14 @@ def check(context: click.Context, files: tuple[Path, ...], form: str, show: bool
 def _checked(file: Path, show: bool) -> dict[str, Any]:
     """What is to be said about one file."""
     from tickerd.cli.journal_note import note
+    from tickerd.cli.stored import tables_of
     from tickerd.config import load
     from tickerd.config.dump import dump
     from tickerd.runtime.registry import Registry
 
     report: dict[str, Any] = {"file": str(file), "ok": False, "problems": (), "warnings": ()}
     try:
-        compiled = load(file, Registry.installed(), os.environ)
+        compiled = load(file, Registry.installed(), os.environ, tables_of)
     except ConfigError as error:
         return report | {"problems": error.problems}
     settings = compiled.settings

@@ -5,11 +5,15 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
+from click.core import ParameterSource
 
 from tickerd.observe.clean import escape, shorten
 
@@ -17,6 +21,9 @@ SOCKET = "/run/tickerd.sock"
 TIMEOUT_S = 10.0
 MOST_BYTES = 64 * 2**20
 _LONGEST = 2000
+_PAGE = 1000
+_UCRED = struct.Struct("iII")
+"""``struct ucred``: pid, uid, gid."""
 
 Command = Callable[..., None]
 
@@ -66,6 +73,22 @@ class Client:
         given = [(name, value) for name, value in query.items() if value is not None]
         return self.ask("GET", path + (f"?{urlencode(given, doseq=True)}" if given else ""))
 
+    def every(self, path: str, *, most: int | None = None, **query: Any) -> Iterator[Any]:
+        """The items of a list, page by page, at most so many.
+
+        Raises:
+            ApiError: no answer, or a problem.
+        """
+        after, left = query.pop("after", None), most
+        while left is None or left > 0:
+            limit = _PAGE if left is None else min(left, _PAGE)
+            page = self.get(path, after=after, limit=limit, **query)
+            yield from page["items"]
+            left = None if left is None else left - len(page["items"])
+            after = page["next"]
+            if after is None:
+                return
+
     def post(self, path: str, body: Any = None) -> Any:
         """The JSON that a POST of JSON is answered with.
 
@@ -74,50 +97,92 @@ class Client:
         """
         return self.ask("POST", path, body)
 
-    def ask(self, method: str, target: str, body: Any = None) -> Any:
+    def delete(self, path: str) -> Any:
+        """The JSON that a DELETE is answered with.
+
+        Raises:
+            ApiError: no answer, or a problem.
+        """
+        return self.ask("DELETE", path)
+
+    def lines(self, path: str, **query: Any) -> Iterator[bytes]:
+        """The lines of an answer that may have no end, without those that are empty.
+
+        Raises:
+            ApiError: no answer, a problem, or it broke off.
+        """
+        given = [(name, value) for name, value in query.items() if value is not None]
+        target = path + (f"?{urlencode(given, doseq=True)}" if given else "")
+        with closing(self._connect()) as connection:
+            try:
+                connection.request("GET", target, headers=self._headers("application/x-ndjson"))
+                answer = connection.getresponse()
+                if answer.status >= 400:
+                    self._understood(answer.status, answer.read(MOST_BYTES))
+                while line := answer.readline(MOST_BYTES):
+                    if line := line.strip():
+                        yield line
+            except (OSError, http.client.HTTPException) as error:
+                raise self._silent(error) from None
+
+    def process(self) -> int | None:
+        """Who listens at a Unix socket, by its process id; None where that cannot be told."""
+        if self._parts.scheme != "unix":
+            return None
+        try:
+            with closing(self._connect()) as connection:
+                connection.connect()
+                data = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        except OSError:
+            return None
+        return int(_UCRED.unpack(data)[0])
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "Connection": "close"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        return headers
+
+    def ask(self, method: str, target: str, body: Any = None, *, timeout_s: float | None = None) -> Any:
         """Any request.
 
         Raises:
             ApiError: no answer, or a problem.
         """
-        headers = {"Accept": "application/json", "Connection": "close"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key}"
-        data = None
-        if body is not None:
-            data = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        connection = self._connect()
+        headers, data = self._headers("application/json"), None
+        if isinstance(body, bytes):
+            data, headers["Content-Type"] = body, "application/yaml"
+        elif body is not None:
+            data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+        connection = self._connect(timeout_s)
         try:
             connection.request(method, target, body=data, headers=headers)
             answer = connection.getresponse()
             text = answer.read(MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise self._silent(error) from None
+            raise self._silent(error, timeout_s) from None
         finally:
             connection.close()
         return self._understood(answer.status, text)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        parts = self._parts
+    def _connect(self, timeout_s: float | None = None) -> http.client.HTTPConnection:
+        parts, timeout = self._parts, timeout_s or self._timeout_s
         if parts.scheme == "unix":
-            return UnixConnection(parts.path, timeout=self._timeout_s)
+            return UnixConnection(parts.path, timeout=timeout)
         assert parts.hostname is not None
         if parts.scheme == "https":
             context = ssl.create_default_context()
-            return http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=self._timeout_s, context=context
-            )
-        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=self._timeout_s)
+            return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
 
-    def _silent(self, error: Exception) -> ApiError:
+    def _silent(self, error: Exception, seconds: float | None = None) -> ApiError:
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
             hint = "is it running, and listening there? (--socket or --url says where)"
             return ApiError(f"no tickerd answers at {self.address}: {hint}")
         if isinstance(error, PermissionError):
             return ApiError(f"you may not open {self.address}: its group may, such as tickerd-api")
         if isinstance(error, TimeoutError):
-            return ApiError(f"{self.address} did not answer within {self._timeout_s:g} s")
+            return ApiError(f"{self.address} did not answer within {seconds or self._timeout_s:g} s")
         return ApiError(f"{self.address}: {str(error) or type(error).__name__}")
 
     def _understood(self, status: int, text: bytes) -> Any:
@@ -156,27 +221,65 @@ def segment(text: str) -> str:
     return quote(text, safe=":")
 
 
+def options(command: Command) -> Command:
+    """Adds those that say which daemon to ask: the command gets ``file``, ``path``, ``url`` and ``key``."""
+    for decorate in (
+        click.option(
+            "--key",
+            envvar="TICKERD_KEY",
+            metavar="KEY",
+            help="An API key; TICKERD_KEY keeps it out of the process list.",
+        ),
+        click.option(
+            "--url",
+            envvar="TICKERD_URL",
+            metavar="URL",
+            help="The control API elsewhere: http://HOST:PORT, https://HOST:PORT or unix:/PATH.",
+        ),
+        click.option(
+            "--socket",
+            "path",
+            default=SOCKET,
+            show_default=True,
+            envvar="TICKERD_SOCKET",
+            metavar="PATH",
+            help="The Unix socket of the control API.",
+        ),
+        click.option(
+            "-c",
+            "--config",
+            "file",
+            type=click.Path(path_type=Path),
+            help="The YAML file, which says where the control API listens.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def api(command: Command) -> Command:
     """Gives a command the options that say which daemon to ask, and hands it a `Client` as first argument."""
 
-    @click.option(
-        "--socket",
-        "path",
-        default=SOCKET,
-        show_default=True,
-        envvar="TICKERD_SOCKET",
-        metavar="PATH",
-        help="The Unix socket of the control API.",
-    )
-    @click.option("--url", envvar="TICKERD_URL", metavar="URL", help="The control API over TCP, instead.")
-    @click.option(
-        "--key",
-        envvar="TICKERD_KEY",
-        metavar="KEY",
-        help="An API key; TICKERD_KEY keeps it out of the process list.",
-    )
+    @options
     @functools.wraps(command)
-    def wrapped(path: str, url: str | None, key: str | None, **arguments: Any) -> None:
-        command(Client(url or f"unix:{path}", key), **arguments)
+    def wrapped(path: str, url: str | None, key: str | None, file: Path | None, **arguments: Any) -> None:
+        command(client_of(path=path, url=url, key=key, file=file), **arguments)
 
     return wrapped
+
+
+def client_of(*, path: str, url: str | None, key: str | None, file: Path | None) -> Client:
+    """The client that the options mean. What stands on the command line goes before what is in the environment."""
+    context = click.get_current_context()
+    given = {
+        name
+        for name in ("url", "path", "file")
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    if len(given) > 1:
+        raise click.UsageError("give one of --url, --socket and -c")
+    if file is not None:
+        from tickerd.cli.address import listening
+
+        return Client(listening(file)[0].address, key)
+    return Client(f"unix:{path}" if url is None or given == {"path"} else url, key)

@@ -2,18 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from tickerd.cli.place import Command, directory_of, now_ns, place, plain_errors
-
-if TYPE_CHECKING:
-    from tickerd.state.audit import Change
+from tickerd.cli.letterbox import letterbox
+from tickerd.cli.reach import Command, Where, anywhere
 
 _RANGE = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
-_REDRIVE_NOTE = "it is done at the sink's next start, and by a running daemon once it notices"
+_REDRIVE_NOTE = "a running daemon does it within seconds, else it is done at the sink's next start"
 
 
 def _choice(command: Command) -> Command:
@@ -31,15 +27,15 @@ def _choice(command: Command) -> Command:
 def dlq() -> None:
     """Look at dead letters: the ticks and records that a sink refused for good, and why.
 
-    Works beside a running daemon, and without one.
+    Asks the running daemon. With -c or --state it works without one, too: then in the state directory.
 
     \b
     Examples:
-      tickerd dlq ls -c /etc/tickerd/tickerd.yaml
+      tickerd dlq ls
       tickerd dlq ls archive --state /var/lib/tickerd
-      tickerd dlq show archive 17 --state /var/lib/tickerd
-      tickerd dlq redrive archive 17 20-29 --state /var/lib/tickerd
-      tickerd dlq drop archive --all --yes --state /var/lib/tickerd
+      tickerd dlq show archive 17 -c /etc/tickerd/tickerd.yaml
+      tickerd dlq redrive archive 17 20-29
+      tickerd dlq drop archive --all --yes
     """
 
 
@@ -47,34 +43,28 @@ def dlq() -> None:
 @click.argument("sink", required=False)
 @click.option("--after", default=0, show_default=True, type=click.IntRange(0), help="Begin after this id.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 999), help="Letters shown.")
-@place
-def list_letters(
-    sink: str | None, after: int, limit: int, file: Path | None, state: Path | None, as_json: bool
-) -> None:
+@anywhere
+def list_letters(where: Where, *, sink: str | None, after: int, limit: int, as_json: bool) -> None:
     """List the sinks that have dead letters, or the letters of one SINK, oldest first."""
     from tickerd.cli import letters
-    from tickerd.state import deadletters, tools
 
-    with plain_errors(), tools.reading(directory_of(file, state)) as connection:
-        sinks = deadletters.totals(connection)
-        found = [] if sink is None else deadletters.page(connection, sink, after=after, limit=limit + 1)
+    box = letterbox(where.place())
     if sink is None:
-        click.echo(letters.sinks(sinks, as_json))
-    else:
-        click.echo(letters.page(sink, found[:limit], more=len(found) > limit, as_json=as_json))
+        click.echo(letters.sinks(box.totals(), as_json))
+        return
+    found = box.page(sink, after, limit + 1)
+    click.echo(letters.page(sink, found[:limit], more=len(found) > limit, as_json=as_json))
 
 
 @dlq.command()
 @click.argument("sink")
 @click.argument("letter", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-@place
-def show(sink: str, letter: int, file: Path | None, state: Path | None, as_json: bool) -> None:
+@anywhere
+def show(where: Where, *, sink: str, letter: int, as_json: bool) -> None:
     """Show one letter of SINK whole: why, how often, what was answered, and the record itself."""
     from tickerd.cli.letters import whole
-    from tickerd.state import deadletters, tools
 
-    with plain_errors(), tools.reading(directory_of(file, state)) as connection:
-        found = deadletters.get(connection, sink, letter)
+    found = letterbox(where.place()).whole(sink, letter)
     if found is None:
         raise click.ClickException(f"{sink!r} has no dead letter {letter}; list them with tickerd dlq ls")
     click.echo(whole(found, as_json))
@@ -82,24 +72,16 @@ def show(sink: str, letter: int, file: Path | None, state: Path | None, as_json:
 
 @dlq.command()
 @_choice
-@place
-def redrive(
-    sink: str, letters: Sequence[str], everything: bool, file: Path | None, state: Path | None, as_json: bool
-) -> None:
+@anywhere
+def redrive(where: Where, *, sink: str, letters: Sequence[str], everything: bool, as_json: bool) -> None:
     """Have letters offered to SINK again.
 
     They are marked in the state file. One that is taken is gone then, one that is refused again stays.
     """
     from tickerd.cli.letters import counted, json_text
-    from tickerd.state import audit, deadletters, tools
 
-    ranges, when = _ranges(letters, everything), now_ns()
-    with plain_errors(), tools.writing(directory_of(file, state, sink)) as connection:
-        marked = deadletters.request_redrive(connection, sink, ranges, now_ns=when)
-        waiting = next((one.redrives for one in deadletters.totals(connection) if one.sink == sink), 0)
-        if marked:
-            audit.append(connection, _change("dlq.redrive", sink, ranges, marked, when))
-    _require(marked, f"{sink!r} has no such dead letter that is not waiting already")
+    ranges = _ranges(letters, everything)
+    marked, waiting = letterbox(where.place(sink)).redrive(sink, ranges)
     text = f"{counted(marked)} of {sink!r} will be offered again; {_REDRIVE_NOTE}"
     click.echo(json_text({"sink": sink, "marked": marked, "waiting": waiting}) if as_json else text)
 
@@ -107,32 +89,27 @@ def redrive(
 @dlq.command()
 @_choice
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@place
+@anywhere
 def drop(
-    sink: str,
-    letters: Sequence[str],
-    everything: bool,
-    yes: bool,
-    file: Path | None,
-    state: Path | None,
-    as_json: bool,
+    where: Where, *, sink: str, letters: Sequence[str], everything: bool, yes: bool, as_json: bool
 ) -> None:
     """Delete letters of SINK for good, after asking."""
     from tickerd.cli.letters import counted, json_text
-    from tickerd.state import audit, deadletters, tools
 
-    ranges, directory = _ranges(letters, everything), directory_of(file, state)
-    with plain_errors(), tools.reading(directory) as connection:
+    ranges = _ranges(letters, everything)
+    box = letterbox(where.place())
+    if ranges is None:
         # what comes while we ask was not meant
-        ranges = [(1, deadletters.newest(connection, sink))] if ranges is None else ranges
-        there = deadletters.count(connection, sink, ranges)
-    _require(there, f"{sink!r} has no such dead letter")
+        ranges = [(1, box.newest(sink))]
+        if not ranges[0][1]:
+            raise click.ClickException(f"{sink!r} has no dead letter; list them with tickerd dlq ls")
     if not yes:
-        click.confirm(f"delete {counted(there)} of {sink!r} for good?", abort=True, err=True)
-    when = now_ns()
-    with plain_errors(), tools.writing(directory) as connection:
-        dropped = deadletters.drop(connection, sink, ranges)
-        audit.append(connection, _change("dlq.drop", sink, ranges, dropped, when))
+        there = box.count(sink, ranges)
+        what = "these dead letters" if there is None else counted(there)
+        if there == 0:
+            raise click.ClickException(f"{sink!r} has no such dead letter; list them with tickerd dlq ls")
+        click.confirm(f"delete {what} of {sink!r} for good?", abort=True, err=True)
+    dropped = box.drop(sink, ranges)
     text = f"{counted(dropped)} of {sink!r} deleted"
     click.echo(json_text({"sink": sink, "dropped": dropped}) if as_json else text)
 
@@ -156,19 +133,3 @@ def _range(text: str) -> tuple[int, int]:
     if match is None or int(match[2] or match[1]) < int(match[1]):
         raise click.BadParameter(f"{text!r} is neither an id nor a range such as 7-12", param_hint="ID")
     return int(match[1]), int(match[2] or match[1])
-
-
-def _change(
-    what: str, sink: str, ranges: Sequence[tuple[int, int]] | None, letters: int, when: int
-) -> "Change":
-    import os
-
-    from tickerd.state.audit import Change
-
-    after = {"sink": sink, "ids": ranges or "all", "letters": letters}
-    return Change(when_ns=when, who=f"uid {os.getuid()}", what=what, origin="cli", after=after)
-
-
-def _require(number: int, text: str) -> None:
-    if not number:
-        raise click.ClickException(f"{text}; list them with tickerd dlq ls")

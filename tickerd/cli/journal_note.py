@@ -15,7 +15,7 @@ def note(settings: Settings) -> str:
     from tickerd.journal.files import Files
     from tickerd.runtime.recorder import rules
 
-    wanted = sum(len(entry.instruments) for source in settings.sources.values() for entry in source.subscribe)
+    wanted = sum(len(entry.keys) for source in settings.sources.values() for entry in source.subscribe)
     rate = max(1, wanted)
     try:
         room = Files().room(_existing(settings.state.dir))

@@ -1,15 +1,16 @@
-"""`tickerd keys`: make, list, rotate and revoke API keys, in the state directory itself."""
+"""`tickerd keys`: make, list, rotate and revoke API keys, of the running daemon or in its state directory."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerd.cli.place import directory_of, now_ns, place, plain_errors
+from tickerd.cli.keystore import key_store
+from tickerd.cli.reach import Where, anywhere
+from tickerd.observe.clean import escape
 
 if TYPE_CHECKING:
-    from tickerd.state.keys import By, Made, NewKey
+    from tickerd.state.keys import NewKey
 
 _SHOWN_ONCE = "this is the only time that the key is shown"
 _OPTIONS = {
@@ -25,15 +26,15 @@ _OPTIONS = {
 def keys() -> None:
     """Make, list, rotate and revoke API keys.
 
-    Works beside a running daemon, which takes note within a second, and without one.
+    Asks the running daemon. With -c or --state it works without one, too: then in the state directory.
 
     \b
     Examples:
-      tickerd keys create charts --scope ticks:read --state /var/lib/tickerd
-      tickerd keys create backup --scope history:read --expires-in "90 days" --network 10.0.0.0/8 -c tickerd.yaml
+      tickerd keys create charts --scope ticks:read
+      tickerd keys create backup --scope history:read --expires-in "90 days" --network 10.0.0.0/8
       tickerd keys list --state /var/lib/tickerd
-      tickerd keys rotate 3kTMd5lGqkYh --overlap 1h --state /var/lib/tickerd
-      tickerd keys revoke 3kTMd5lGqkYh --state /var/lib/tickerd
+      tickerd keys rotate 3kTMd5lGqkYh --overlap 1h
+      tickerd keys revoke 3kTMd5lGqkYh --url https://ticks.example.com:7801
     """
 
 
@@ -50,8 +51,9 @@ def keys() -> None:
 )
 @click.option("--connections", type=int, help="Streams at the same time.")
 @click.option("--test", is_flag=True, help="Begin it with tkd_test_: for trials.")
-@place
+@anywhere
 def create(
+    where: Where,
     *,
     label: str,
     scopes: Sequence[str],
@@ -61,13 +63,10 @@ def create(
     rates: Sequence[str],
     connections: int | None,
     test: bool,
-    file: Path | None,
-    state: Path | None,
     as_json: bool,
 ) -> None:
     """Make a key and print it, this once. LABEL says what it is for."""
     from tickerd.plugin import SCOPES
-    from tickerd.state import keys as store
 
     if all_scopes == bool(scopes):
         names = "\n".join(f"  {name:16} {doc}" for name, doc in SCOPES.items())
@@ -80,30 +79,22 @@ def create(
         limits={"rates": dict(map(_rate, rates)), "connections": connections},
         kind="test" if test else "live",
     )
-    _make(directory_of(file, state), as_json, store.create, new)
+    _show_made(key_store(where.place()).create(new), as_json)
 
 
 @keys.command("list")
 @click.option("--all", "everything", is_flag=True, help="Those that have ended, too.")
-@place
-def list_keys(everything: bool, file: Path | None, state: Path | None, as_json: bool) -> None:
+@anywhere
+def list_keys(where: Where, *, everything: bool, as_json: bool) -> None:
     """List the keys: what they may do, until when, and when they were last used. Never the keys themselves."""
     from tickerd.cli import keytable
-    from tickerd.state import keys as store
-    from tickerd.state import tools
 
-    directory, now = directory_of(file, state), now_ns()
-    with plain_errors(), tools.reading(directory) as connection:
-        found = store.every(connection)
-    shown = [key for key in found if everything or key.status(now) in ("active", "rotated")]
-    if as_json:
-        click.echo(keytable.as_json({"keys": [key.shown(now) for key in shown]}))
-    else:
-        click.echo(keytable.table(shown, now))
+    found = key_store(where.place()).every(ended=everything)
+    click.echo(keytable.as_json({"keys": found}) if as_json else keytable.table(found))
 
 
 @keys.command()
-@click.argument("key", metavar="ID")
+@click.argument("given", metavar="ID")
 @click.option(
     "--overlap",
     default="1 day",
@@ -111,47 +102,39 @@ def list_keys(everything: bool, file: Path | None, state: Path | None, as_json: 
     metavar="DURATION",
     help="How long both work; 0 after a leak.",
 )
-@place
-def rotate(key: str, overlap: str, file: Path | None, state: Path | None, as_json: bool) -> None:
+@anywhere
+def rotate(where: Where, *, given: str, overlap: str, as_json: bool) -> None:
     """Make a successor of a key and print it, this once; the old key ends after the overlap."""
     from tickerd.cli.load import seconds_or_usage
-    from tickerd.state import keys as store
 
     overlap_s = 0.0 if overlap == "0" else seconds_or_usage(overlap, "--overlap")
-    _make(directory_of(file, state), as_json, store.rotate, _public(key), overlap_s=overlap_s)
+    public = _public(given)
+    _show_made(key_store(where.place()).rotate(public, overlap_s), as_json)
 
 
 @keys.command()
-@click.argument("key", metavar="ID")
-@place
-def revoke(key: str, file: Path | None, state: Path | None, as_json: bool) -> None:
+@click.argument("given", metavar="ID")
+@anywhere
+def revoke(where: Where, *, given: str, as_json: bool) -> None:
     """End a key now; a running daemon closes within a second what was opened with it."""
     from tickerd.cli import keytable
-    from tickerd.state import keys as store
-    from tickerd.state import tools
 
-    public, directory, now = _public(key), directory_of(file, state), now_ns()
-    with plain_errors(store.KeyRefused), tools.writing(directory) as connection:
-        ended = store.revoke(connection, public, _by(), now_ns=now)
-    click.echo(keytable.as_json(ended.shown(now)) if as_json else f"key {public} ({ended.label}) is revoked")
+    public = _public(given)
+    ended = key_store(where.place()).revoke(public)
+    text = f"key {public} ({escape(ended['label'])}) is revoked"
+    click.echo(keytable.as_json(ended) if as_json else text)
 
 
-def _make(directory: Path, as_json: bool, change: "Callable[..., Made]", *what: Any, **more: Any) -> None:
-    """Run a change that makes a key, and print the key."""
+def _show_made(made: Mapping[str, Any], as_json: bool) -> None:
+    """Print a key that was just made."""
     from tickerd.cli import keytable
-    from tickerd.state import keys as store
-    from tickerd.state import tools
-    from tickerd.state.pepper import open_peppers
 
-    now = now_ns()
-    with plain_errors(store.KeyRefused), tools.writing(directory) as connection:
-        made = change(connection, open_peppers(directory), *what, _by(), now_ns=now, **more)
     if as_json:
-        click.echo(keytable.made_as_json(made, now))
+        click.echo(keytable.as_json(made))
         return
-    click.echo(made.text.text)
-    ends = "for ever" if made.key.expires_ns is None else f"until {keytable.moment(made.key.expires_ns)}"
-    click.echo(f"key {made.key.id} works {ends}; {_SHOWN_ONCE}", err=True)
+    click.echo(made["key"])
+    ends = "for ever" if made["expires_ns"] is None else f"until {keytable.moment(made['expires_ns'])}"
+    click.echo(f"key {made['id']} works {ends}; {_SHOWN_ONCE}", err=True)
 
 
 def _new_key(**values: Any) -> "NewKey":
@@ -181,11 +164,3 @@ def _public(text: str) -> str:
         hint = "the 12 characters that tickerd keys list shows; a whole key does not belong on a command line"
         raise click.BadParameter(f"expected a key's id: {hint}", param_hint="ID")
     return public
-
-
-def _by() -> "By":
-    import os
-
-    from tickerd.state.keys import By
-
-    return By(f"uid {os.getuid()}", "cli")

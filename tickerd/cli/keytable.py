@@ -1,30 +1,32 @@
 """API keys as a table and as JSON; never their texts, but for the one moment when a key is made."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from tickerd.observe.clean import escape
-from tickerd.state.keys import Key, Made
+
+Shown = Mapping[str, Any]
+"""A key as `tickerd.state.keys.Key.shown` and the control API show it."""
 
 _HEAD = ("id", "label", "status", "scopes", "networks", "made", "ends", "last used")
 _COLOURS = {"active": "green", "rotated": "yellow", "expired": "red", "revoked": "red"}
 _STATUS = _HEAD.index("status")
 
 
-def table(keys: Sequence[Key], now_ns: int) -> str:
+def table(keys: Sequence[Shown]) -> str:
     """One line for each."""
     if not keys:
         return "there are no keys; make one with tickerd keys create"
-    rows = [list(map(escape, _row(key, now_ns))) for key in keys]
+    rows = [list(map(escape, _row(key))) for key in keys]
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
     lines = [click.style(_line(_HEAD, widths), bold=True)]
     for row in rows:
         cells = list(map(str.ljust, row, widths))
-        cells[_STATUS] = click.style(cells[_STATUS], fg=_COLOURS[row[_STATUS]])
+        cells[_STATUS] = click.style(cells[_STATUS], fg=_COLOURS.get(row[_STATUS]))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
@@ -32,11 +34,6 @@ def table(keys: Sequence[Key], now_ns: int) -> str:
 def as_json(data: Any) -> str:
     """Plain ASCII."""
     return json.dumps(data, indent=2)
-
-
-def made_as_json(made: Made, now_ns: int) -> str:
-    """A key that was just made, with its text."""
-    return as_json({"key": made.text.text, **made.key.shown(now_ns)})
 
 
 def moment(nanoseconds: int | None) -> str:
@@ -47,16 +44,16 @@ def moment(nanoseconds: int | None) -> str:
     return when.isoformat(sep=" ", timespec="minutes")
 
 
-def _row(key: Key, now_ns: int) -> Sequence[str]:
+def _row(key: Shown) -> Sequence[str]:
     return (
-        key.id,
-        key.label,
-        key.status(now_ns),
-        " ".join(key.scopes),
-        " ".join(map(str, key.networks)) or "everywhere",
-        moment(key.created_ns),
-        moment(key.expires_ns if key.revoked_ns is None else key.revoked_ns),
-        moment(key.last_used_ns),
+        key["id"],
+        key["label"],
+        key["status"],
+        " ".join(key["scopes"]),
+        " ".join(key["networks"]) or "everywhere",
+        moment(key["created_ns"]),
+        moment(key["expires_ns"] if key["revoked_ns"] is None else key["revoked_ns"]),
+        moment(key["last_used_ns"]),
     )
 
 

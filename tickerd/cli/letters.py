@@ -1,21 +1,19 @@
 """Dead letters as text and as JSON. What others wrote (reasons, answers) moves no cursor and breaks no line."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-import msgspec
 
 from tickerd.observe.clean import escape
-from tickerd.state.deadletters import KeptLetter, Line, Totals
+from tickerd.state.deadletters import Line, Totals
 
 _LONGEST_REASON = 80
-_DECODERS: dict[str, Callable[[bytes], Any]] = {
-    "json": msgspec.json.decode,
-    "msgpack": msgspec.msgpack.decode,
-}
+
+Letter = Mapping[str, Any]
+"""One letter whole, as the control API shows it."""
 
 
 def sinks(found: Sequence[Totals], as_json: bool) -> str:
@@ -40,14 +38,14 @@ def page(sink: str, found: Sequence[Line], *, more: bool, as_json: bool) -> str:
     return f"{table}\nthere are more: --after {found[-1].id}" if more else table
 
 
-def whole(letter: KeptLetter, as_json: bool) -> str:
+def whole(letter: Letter, as_json: bool) -> str:
     """Everything about one letter."""
-    data = _data(letter)
+    data = dict(letter)
     if as_json:
         return json_text(data)
     payload = data.pop("payload")
-    data["position"] = f"{letter.position.epoch}:{letter.position.seq}"
-    data["instrument"] = letter.instrument and letter.instrument.symbol
+    data["position"] = ":".join(map(str, data["position"]))
+    data["instrument"] = data.pop("symbol")
     for name in ("first_ns", "last_ns", "redrive_requested_ns"):
         nanoseconds = data.pop(name)
         data[name.removesuffix("_ns")] = None if nanoseconds is None else _time(nanoseconds)
@@ -72,25 +70,6 @@ def _row(line: Line) -> Sequence[object]:
     waiting = "-" if line.redrive_requested_ns is None else "waiting"
     what = line.symbol or line.kind
     return line.id, f"{line.epoch}:{line.seq}", what, line.attempts, _time(line.last_ns), waiting, short
-
-
-def _data(letter: KeptLetter) -> dict[str, Any]:
-    plain = msgspec.to_builtins(letter, builtin_types=(bytes,))
-    return {"id": plain.pop("id"), **plain} | {
-        "response": letter.response.decode("utf-8", "backslashreplace"),
-        "payload": _payload(letter),
-    }
-
-
-def _payload(letter: KeptLetter) -> Any:
-    """What was kept of the record, decoded; in hex when that cannot be done."""
-    if letter.payload is None:
-        return None
-    try:
-        # bytes inside are not for JSON either
-        return msgspec.to_builtins(_DECODERS[letter.payload_form](letter.payload), str_keys=True)
-    except (KeyError, ValueError):
-        return letter.payload.hex()
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

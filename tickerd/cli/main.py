@@ -21,17 +21,25 @@ Exit codes:
 """
 
 COMMANDS = {
+    "audit": "tickerd.cli.audit:audit",
     "check": "tickerd.cli.check:check",
     "completion": "tickerd.cli.completion:completion",
     "dlq": "tickerd.cli.dlq:dlq",
+    "instruments": "tickerd.cli.instruments:instruments",
     "keys": "tickerd.cli.keys:keys",
+    "login": "tickerd.cli.login:login",
     "plan": "tickerd.cli.plan:plan",
     "plugins": "tickerd.cli.plugins:plugins",
+    "reload": "tickerd.cli.reload:reload",
     "replay": "tickerd.cli.replay:replay",
     "run": "tickerd.cli.run:run",
     "schema": "tickerd.cli.schema:schema",
+    "status": "tickerd.cli.status:status",
+    "subs": "tickerd.cli.subs:subs",
     "tap": "tickerd.cli.tap:tap",
+    "top": "tickerd.cli.top:top",
     "verify": "tickerd.cli.verify:verify",
+    "webhooks": "tickerd.cli.webhooks:webhooks",
 }
 
 

@@ -1,13 +1,16 @@
-"""`tickerd tap`: shows the ticks and records of the journal, also as they come."""
+"""`tickerd tap`: shows ticks and records, as they pass through the daemon or out of its journal."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tickerd.cli.client import Client, options
+from tickerd.cli.reach import Where
 from tickerd.cli.replay import instrument_keys
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from tickerd.cli.segments import Chosen
     from tickerd.journal.segment_reader import Damaged, Span
-    from tickerd.plugin import AnyRecord, Batch, Tick
+    from tickerd.plugin import AnyRecord, Batch, Row, Tick
 
 _Path = click.Path(path_type=Path)
 POLL_S = 0.2
@@ -26,6 +29,8 @@ POLL_S = 0.2
     epilog="""
 \b
 Examples:
+  tickerd tap --limit 10
+  tickerd tap --instruments NSE:INFY,NSE:RELIANCE --url https://ticks.example.com:7801
   tickerd tap -c /etc/tickerd/tickerd.yaml --limit 10
   tickerd tap 2026-11-23 --instruments NSE:INFY --format json --state /var/lib/tickerd
   tickerd tap --follow -c /etc/tickerd/tickerd.yaml
@@ -33,11 +38,10 @@ Examples:
 \b
 Exit codes:
   0   everything was shown
-  1   something of the journal is damaged
+  1   something of the journal is damaged, or the daemon does not answer
 """
 )
 @click.argument("what", metavar="[DATE|FILE]…", nargs=-1)
-@click.option("-c", "--config", "file", type=_Path, help="The YAML file, which says where the journal is.")
 @click.option("--state", type=_Path, help="The state directory, which has the journal in it.")
 @click.option(
     "--instruments",
@@ -53,6 +57,7 @@ Exit codes:
     help="For programs or people; by default what standard output is.",
 )
 @click.option("--follow", is_flag=True, help="Go on with what comes; without DATE or FILE, show only that.")
+@options
 @click.pass_context
 def tap(
     context: click.Context,
@@ -60,35 +65,73 @@ def tap(
     what: tuple[str, ...],
     file: Path | None,
     state: Path | None,
+    path: str,
+    url: str | None,
+    key: str | None,
     instruments: Collection[str | int] | None,
     limit: int | None,
     form: str | None,
     follow: bool,
 ) -> None:
-    """Show ticks and control records of the journal, in the order in which they were published.
+    """Show ticks and control records, in the order in which they were published.
 
-    DATE is a day of the journal, which begins at 06:00 IST; FILE is one segment. Without either it is the newest
-    day. Nothing is changed, and the daemon may be running.
+    Without DATE, FILE, -c and --state it shows what passes through the running daemon from now on, up to 2,000 a
+    second, and ends with --limit or Ctrl-C. Otherwise it shows the journal: DATE is a day of it, which begins at
+    06:00 IST; FILE is one segment; without either it is the newest day. With --follow and neither it is what comes,
+    from the daemon if it runs. Nothing is changed.
     """
+    if file is not None and state is not None:
+        raise click.UsageError("give -c or --state, not both")
+    where = Where(file, state, path, url, key)
+    show = Table() if (form or ("table" if sys.stdout.isatty() else "json")) == "table" else Json()
+    live = not what and (follow or not where.is_files)
+    place = where.place() if live else None
+    if isinstance(place, Client):
+        _show_live(place, show, instruments, limit)
+        return
+    damaged = _show_journal(show, what, where, instruments, limit, follow=follow)
+    context.exit(int(damaged))
+
+
+def _show_live(
+    client: Client, show: "Json | Table", instruments: Collection[str | int] | None, limit: int | None
+) -> None:
+    """What passes through the daemon, until Ctrl-C."""
+    if show.header:
+        click.echo(show.header)
+    try:
+        for line in client.lines("/v1/tap", i=sorted(map(str, instruments or ())), limit=limit):
+            click.echo(show.line(line))
+    except KeyboardInterrupt:
+        pass  # how one ends it
+
+
+def _show_journal(
+    show: "Json | Table",
+    what: Sequence[str],
+    where: Where,
+    instruments: Collection[str | int] | None,
+    limit: int | None,
+    *,
+    follow: bool,
+) -> bool:
+    """What the journal has; whether something in it is damaged."""
     from tickerd.cli.segments import choose
     from tickerd.config.settings import EVENT_KINDS
     from tickerd.dataflow.wanted import Wanted
 
-    if file is not None and state is not None:
-        raise click.UsageError("give -c or --state, not both")
-    chosen = choose(what, lambda: _journal_of(file, state), "--state or -c")
+    home = partial(_journal_of, where.file, where.state)
+    chosen = choose(what, home, "--state or -c")
     wanted = Wanted(("tick",), instruments) if instruments else Wanted(EVENT_KINDS)
-    show = Table() if (form or ("table" if sys.stdout.isatty() else "json")) == "table" else Json()
-    items = _followed(what, chosen, lambda: _journal_of(file, state)) if follow else _recorded(what, chosen)
+    items = _followed(what, chosen, home) if follow else _recorded(what, chosen)
     if show.header:
         click.echo(show.header)
     try:
-        damaged = _show(items, lambda batch: _lines(show, wanted(batch)), limit)
+        return _show(items, lambda batch: _lines(show, wanted(batch)), limit)
     except KeyboardInterrupt:
         if not follow:
             raise
-        damaged = False  # how one ends it
-    context.exit(int(damaged))
+        return False  # how one ends it
 
 
 def _show(
@@ -180,6 +223,10 @@ class Json:
 
     header = ""
 
+    def line(self, line: bytes) -> str:
+        """One of either, as the control API sends it."""
+        return line.decode("utf-8", "replace")
+
     def tick(self, tick: "Tick") -> str:
         """One tick."""
         return tick.json.decode()
@@ -199,9 +246,22 @@ class Table:
         f"{'volume':>14}{'oi':>12}  flags"
     )
 
+    def line(self, line: bytes) -> str:
+        """One of either, as the control API sends it."""
+        import msgspec
+
+        from tickerd.plugin import AnyRecord, Row
+
+        if line.startswith(b'{"record":'):
+            return self.record(msgspec.json.decode(line, type=AnyRecord))
+        return self.row(msgspec.json.decode(line, type=Row))
+
     def tick(self, tick: "Tick") -> str:
         """One tick."""
-        row = tick.row
+        return self.row(tick.row)
+
+    def row(self, row: "Row") -> str:
+        """One tick, by its columns."""
         name = row.symbol or str(row.instrument_token)
         return (
             f"{_clock(row.ts_recv):<13}{name:<28}{row.mode:<6}{_text(row.last_price):>12}"

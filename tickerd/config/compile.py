@@ -1,24 +1,22 @@
 """Turns a document into settings, or into every problem that stands in the way."""
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from tickerd.config import shape
 from tickerd.config.calendar import load_overrides
+from tickerd.config.compile_access import OFF, AccessCompiler
+from tickerd.config.compile_sinks import adapted
+from tickerd.config.compile_units import Sections, values
 from tickerd.config.document import Document, load_document
-from tickerd.config.nodes import Mapping as MappingNode
-from tickerd.config.nodes import children
-from tickerd.config.problem import ConfigError, Path, PluginProblem, Problem, closest, did_you_mean
+from tickerd.config.plugin_types import PluginTypes
+from tickerd.config.problem import ConfigError, Path, Problem, closest, did_you_mean
 from tickerd.config.reading import Unreadable
 from tickerd.config.references import Resolver
 from tickerd.config.report import Report
 from tickerd.config.settings import (
-    NAME,
     SINK_RESERVED,
     SOURCE_RESERVED,
     CalendarOptions,
@@ -33,37 +31,24 @@ from tickerd.config.settings import (
     SourceSettings,
     StateSettings,
 )
+from tickerd.instruments.selectors import choose, is_selector
 from tickerd.instruments.suggest import suggest
-from tickerd.plugin import Delivery, Options, Overflow, ServingSink, Sink, Source
+from tickerd.plugin import Delivery, Overflow, ServingSink
+from tickerd.plugin.listing import Listing
+from tickerd.plugin.selectors import Key
 
 SECTIONS = tuple(Settings.model_fields)
 """Keys at the top of the file."""
 
-_NAME = re.compile(NAME)
 _MOST_SUGGESTIONS = 20
 _SHORTEST_SECRET = 6
 
-_Model = TypeVar("_Model", bound=BaseModel)
+Symbols = Collection[str] | Callable[[Settings], Mapping[str, Collection[str]]]
+"""Known instruments: of every source, or by the name of the source."""
 
-
-class PluginTypes(Protocol):
-    """The installed plugins, as the compiler sees them. Each method but `names` raises `PluginProblem`."""
-
-    def source(self, name: str) -> type[Source]:
-        """The source type of that plugin."""
-        ...
-
-    def sink(self, name: str) -> type[Sink] | type[ServingSink]:
-        """The sink type of that plugin."""
-        ...
-
-    def extension(self, name: str) -> None:
-        """Load a plugin that only observes."""
-        ...
-
-    def names(self, kind: str) -> Sequence[str]:
-        """Plugins that may have a type of this kind: ``source`` or ``sink``."""
-        ...
+_Unit = TypeVar("_Unit", SourceSettings, SinkSettings)
+Overrides = Callable[[FilePath], CalendarSettings]
+"""Reads the file that the section ``calendar`` names; raises `Unreadable` or `ConfigError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +64,7 @@ class Compiled:
 
 
 def load(
-    path: FilePath, types: PluginTypes, env: Mapping[str, str], symbols: Collection[str] | None = None
+    path: FilePath, types: PluginTypes, env: Mapping[str, str], symbols: Symbols | None = None
 ) -> Compiled:
     """Read, resolve and compile one file with its ``conf.d``. May take a second for a large one.
 
@@ -96,16 +81,35 @@ def load(
 
 
 def compile_settings(
-    document: Document, types: PluginTypes, env: Mapping[str, str], symbols: Collection[str] | None = None
+    document: Document, types: PluginTypes, env: Mapping[str, str], symbols: Symbols | None = None
 ) -> Compiled:
     """Compile what was read; see `load`.
 
     Raises:
         ConfigError: with every problem that was found.
     """
-    resolved = Resolver(env).resolve(document.root)
+
+    def overrides(path: FilePath) -> CalendarSettings:
+        return CalendarSettings.model_construct(overrides=path, entries=load_overrides(path, env))
+
+    return compile_with(document, types, Resolver(env), overrides, symbols)
+
+
+def compile_with(
+    document: Document,
+    types: PluginTypes,
+    resolver: Resolver,
+    overrides: Overrides,
+    symbols: Symbols | None = None,
+) -> Compiled:
+    """Compile with these ways of getting at what is not in the document itself.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    resolved = resolver.resolve(document.root)
     report = Report(document, resolved)
-    settings = _Compiler(report, types, env).settings()
+    settings = _Compiler(report, types, overrides).settings()
     if symbols is not None:
         _check_symbols(report, settings, symbols)
     report.raise_if_any()
@@ -118,37 +122,47 @@ def compile_settings(
 class _Compiler:
     """One compilation. What cannot be made is told to the report and left out."""
 
-    def __init__(self, report: Report, types: PluginTypes, env: Mapping[str, str]) -> None:
+    def __init__(self, report: Report, types: PluginTypes, overrides: Overrides) -> None:
         self._report = report
-        self._env = env
         self._types = types
+        self._overrides = overrides
+        self._sections = Sections(report)
+        self._access = AccessCompiler(report, self._sections, types)
         self._values = report.value(()) or {}
+        self._journal_is_on = self._values.get("journal") not in OFF
 
     def settings(self) -> Settings:
         """Settings that may be used only if the report has no problem."""
         self._unknown_sections()
-        journal = self._journal()
-        sources = {name: self._source(name) for name in self._units("sources")}
-        sinks = {name: self._sink(name) for name in self._units("sinks")}
+        sources = _made({name: self._source(name) for name in self._sections.names("sources")})
+        sinks = _made({name: self._sink(name) for name in self._sections.names("sinks")})
         if not self._values.get("sources"):
             self._no_sources()
         if not self._values.get("sinks") and not self._report.is_unresolved(("sinks",)):
             self._report.warning(("sinks",), "there is no sink: ticks go nowhere")
+        control, hooks = self._access.control(), self._access.hooks()
+        self._access.serving("sources", sources)
+        self._access.serving("sinks", sinks)
+        self._access.addresses(control, hooks, {"sources": sources, "sinks": sinks})
         return Settings.model_construct(
-            sources={name: made for name, made in sources.items() if made is not None},
-            sinks={name: made for name, made in sinks.items() if made is not None},
+            sources=sources,
+            sinks=sinks,
             extensions=self._extensions(),
-            state=self._section("state", StateSettings),
+            auth=self._access.auth(),
+            rate_limits=self._access.rate_limits(),
+            control=control,
+            hooks=hooks,
+            state=self._sections.plain("state", StateSettings) or StateSettings(),
             calendar=self._calendar(),
-            journal=journal,
-            log=self._section("log", LogSettings),
-            limits=self._section("limits", LimitSettings),
+            journal=self._sections.plain("journal", JournalSettings) if self._journal_is_on else None,
+            log=self._sections.plain("log", LogSettings) or LogSettings(),
+            limits=self._sections.plain("limits", LimitSettings) or LimitSettings(),
         )
 
     def _unknown_sections(self) -> None:
         for key in self._values:
             if key not in SECTIONS:
-                self._hide((key,), None)
+                self._sections.hide((key,), None)
                 self._report.problem((key,), "unknown key", closest(key, SECTIONS), key=True)
 
     def _no_sources(self) -> None:
@@ -157,40 +171,18 @@ class _Compiler:
         elif self._values["sources"] is None or self._values["sources"] == {}:
             self._report.problem(("sources",), "needs at least one source", key=True)
 
-    # -- plain sections --------------------------------------------------------------------------------
-
-    def _section(self, name: str, model: type[_Model]) -> _Model:
-        self._hide((name,), model)
-        value = self._values.get(name)
-        return self._made(model, {} if value is None else value, (name,)) or model()
-
-    def _journal(self) -> JournalSettings | None:
-        """The section; None when it says ``off``."""
-        self._journal_is_on = self._values.get("journal") not in ("off", False)
-        return self._section("journal", JournalSettings) if self._journal_is_on else None
-
     def _calendar(self) -> CalendarSettings:
         """The section, and what the file that it names says."""
-        path = self._section("calendar", CalendarOptions).overrides
-        if path is None or self._report.is_unresolved(("calendar", "overrides")):
+        made = self._sections.plain("calendar", CalendarOptions) or CalendarOptions()
+        if made.overrides is None or self._report.is_unresolved(("calendar", "overrides")):
             return CalendarSettings()
         try:
-            entries = load_overrides(path, self._env)
+            return self._overrides(made.overrides)
         except Unreadable as error:
             self._report.problem(("calendar", "overrides"), f"the file: {error}")
         except ConfigError as error:
             self._report.elsewhere(error.problems)
-        else:
-            return CalendarSettings.model_construct(overrides=path, entries=entries)
         return CalendarSettings()
-
-    def _made(self, model: type[_Model], value: Any, path: Path, also: Iterable[str] = ()) -> _Model | None:
-        """The validated model, or None with the report told why."""
-        try:
-            return model.model_validate(value)
-        except ValidationError as error:
-            self._report.invalid(error, model, path, also)
-        return None
 
     def _extensions(self) -> tuple[str, ...]:
         value = self._values.get("extensions")
@@ -203,43 +195,39 @@ class _Compiler:
             path: Path = ("extensions", index)
             if not isinstance(name, str):
                 self._report.problem(path, "expected the name of a plugin")
-            elif not self._is_reference(path):
-                self._loaded(self._types.extension, name, path)
+            elif not self._sections.is_reference(path):
+                self._sections.loaded(self._types.extension, name, path)
         return tuple(dict.fromkeys(name for name in value if isinstance(name, str)))
-
-    # -- sources and sinks -----------------------------------------------------------------------------
-
-    def _units(self, section: str) -> list[str]:
-        """Names of the units in a section, those that can be compiled further."""
-        value = self._values.get(section)
-        if value is None or self._report.is_unresolved((section,)):
-            return []
-        if not isinstance(value, dict):
-            self._report.problem((section,), "expected a mapping of names to options")
-            return []
-        for name in value:
-            if not _NAME.fullmatch(name):
-                text = "a name is 1 to 64 letters, digits, '_' and '-', and does not begin with '-'"
-                self._report.problem((section, name), text, key=True)
-        return list(value)
 
     def _source(self, name: str) -> SourceSettings | None:
         path: Path = ("sources", name)
-        parts = self._unit(path, SourceOptions, self._types.source, SOURCE_RESERVED)
+        parts = self._sections.unit(path, SourceOptions, self._types.source, SOURCE_RESERVED)
         if parts is None:
             return None
         reserved, kind, options = parts
-        return SourceSettings.model_construct(**_values(reserved), name=name, type=kind, options=options)
+        self._check_capacity(path, reserved, kind.capacity_of(options))
+        return SourceSettings.model_construct(**values(reserved), name=name, type=kind, options=options)
+
+    def _check_capacity(self, path: Path, reserved: SourceOptions, capacity: int | None) -> None:
+        """What is listed one by one can be counted; what selectors choose shows when the table is there."""
+        listed = {key for entry in reserved.subscribe for key in entry.instruments}
+        if capacity is not None and len(listed) > capacity:
+            text = f"{len(listed)} instruments are listed, and this source can carry {capacity}"
+            hint = "list fewer, or add a source with another login for the rest"
+            self._report.problem((*path, "subscribe"), text, hint)
 
     def _sink(self, name: str) -> SinkSettings | None:
         path: Path = ("sinks", name)
         if self._report.value((*path, "delivery")) == "durable" and not self._journal_is_on:
             text = "the journal is off, so delivery cannot be durable"
             self._report.problem((*path, "delivery"), text, "write 'live', or leave it out")
-        parts = self._unit(path, SinkOptions, self._types.sink, SINK_RESERVED)
+        parts = self._sections.unit(path, SinkOptions, self._types.sink, SINK_RESERVED)
         if parts is None:
             return None
-        reserved, kind, options = parts
+        own, kind, options = parts
+        reserved = adapted(self._report, path, own, kind, options)
+        if reserved is None:
+            return None
         delivery: Delivery = reserved.delivery or kind.delivery
         if reserved.delivery == "durable" and issubclass(kind, ServingSink):
             text = "a sink that serves clients has no one cursor, so delivery cannot be durable"
@@ -249,110 +237,54 @@ class _Compiler:
             self._report.warning(path, text)
             delivery = "live"
         overflow: Overflow = reserved.overflow or kind.overflow
-        values = {**_values(reserved), "delivery": delivery, "overflow": overflow}
-        return SinkSettings.model_construct(**values, name=name, type=kind, options=options)
-
-    def _unit(
-        self, path: Path, common: type[_Model], find: Any, reserved: Collection[str]
-    ) -> tuple[_Model, Any, Any] | None:
-        """Its reserved options, its type and the plugin's own options; None if any of them cannot be had."""
-        value = self._report.value(path)
-        if self._report.is_unresolved(path):
-            return None
-        if value is not None and not isinstance(value, dict):
-            self._report.problem(path, "expected a mapping of options")
-            return None
-        value = value or {}
-        kind = self._kind(path, value, find)
-        self._hide_unit(path, common, kind)
-        if kind is not None and self._clash(path, kind, reserved):
-            kind = None
-        mine = {key: one for key, one in value.items() if key in reserved}
-        made = self._made(common, mine, path, also=reserved)
-        own = (
-            None
-            if kind is None
-            else self._own(kind, {k: v for k, v in value.items() if k not in mine}, path, reserved)
-        )
-        return None if made is None or kind is None or own is None else (made, kind, own)
-
-    def _kind(self, path: Path, value: Mapping[str, Any], find: Any) -> Any:
-        """The plugin's type that ``use`` names."""
-        use = value.get("use")
-        if not isinstance(use, str) or not use or self._is_reference((*path, "use")):
-            return None
-        return self._loaded(find, use, (*path, "use"))
-
-    def _loaded(self, find: Any, name: str, path: Path) -> Any:
-        try:
-            return find(name)
-        except PluginProblem as problem:
-            self._report.problem(path, problem.text, did_you_mean(problem.suggestions))
-            return None
-
-    def _is_reference(self, path: Path) -> bool:
-        """Plugins are named in the file itself, so that reading it shows what code will run."""
-        if not self._report.is_secret(path):
-            return False
-        if not self._report.is_unresolved(path):
-            self._report.problem(path, "a plugin's name cannot be a reference")
-        return True
-
-    def _hide(self, path: Path, model: type[BaseModel] | None) -> None:
-        """Mask what is secret in a section; all of it when its model is not known."""
-        node = self._report.node(path)
-        if node is not None:
-            self._report.hide(shape.secret_places(node, model))
-
-    def _hide_unit(self, path: Path, common: type[BaseModel], kind: Any) -> None:
-        """Mask what is secret in a unit; all of it but the reserved options when its type is not known."""
-        node = self._report.node(path)
-        if not isinstance(node, MappingNode):
-            return
-        known = shape.fields(common) | (shape.fields(kind.Options) if kind is not None else {})
-        for key, inner in children(node):
-            field = known.get(str(key))
-            self._report.hide(shape.secret_places(inner, field and field.annotation, str(key)))
-
-    def _clash(self, path: Path, kind: Any, reserved: Collection[str]) -> bool:
-        clashing = sorted(shape.fields(kind.Options).keys() & set(reserved))
-        for name in clashing:
-            text = f"this plugin cannot be used: every section here has an option {name!r} already"
-            self._report.problem((*path, "use"), text)
-        return bool(clashing)
-
-    def _own(self, kind: Any, value: dict[str, Any], path: Path, reserved: Collection[str]) -> Options | None:
-        model: type[Options] = kind.Options
-        try:
-            return self._made(model, value, path, also=reserved)
-        except Exception as error:  # noqa: BLE001 - a plugin's validator is foreign code; its text may hold a secret
-            text = f"the plugin fails on these options with {type(error).__name__}"
-            self._report.problem((*path, "use"), text, "this is a mistake in the plugin")
-            return None
+        common = {**values(reserved), "delivery": delivery, "overflow": overflow}
+        return SinkSettings.model_construct(**common, name=name, type=kind, options=options)
 
 
-def _values(model: BaseModel) -> dict[str, Any]:
-    """A model's validated values by field."""
-    return {name: getattr(model, name) for name in type(model).model_fields}
+def _made(units: Mapping[str, _Unit | None]) -> dict[str, _Unit]:
+    """Those that could be made."""
+    return {name: unit for name, unit in units.items() if unit is not None}
 
 
-def _check_symbols(report: Report, settings: Settings, symbols: Collection[str]) -> None:
-    """Warn about symbols that are not in the table; it may be of yesterday, so that is no problem."""
-    known = symbols if isinstance(symbols, set | frozenset | dict) else set(symbols)
+def _check_symbols(report: Report, settings: Settings, symbols: Symbols) -> None:
+    """Warn about what the tables do not have; they may be of yesterday, so that is no problem."""
+    tables = symbols(settings) if callable(symbols) else dict.fromkeys(settings.sources, symbols)
+    known = {
+        name: one if isinstance(one, AbstractSet | Mapping) else frozenset(one)
+        for name, one in tables.items()
+    }
+    everything = list(known.values()) if known.keys() >= settings.sources.keys() else []
     suggested = 0
-    for path, symbol in _symbols(settings):
-        if isinstance(symbol, int) or symbol in known:
+    for path, key in _keys(settings):
+        among = everything if path[0] == "sinks" else [known[name] for name in path[1:2] if name in known]
+        if not among or isinstance(key, int) or any(_is_known(key, one) for one in among):
+            continue
+        if is_selector(key):
+            report.warning(path, "no known instrument fits")
             continue
         suggested += 1
-        near = suggest(symbol, known) if suggested <= _MOST_SUGGESTIONS else None
-        report.warning(path, "no known instrument", did_you_mean([near] if near else []))
+        near = (suggest(str(key), one) for one in among) if suggested <= _MOST_SUGGESTIONS else iter(())
+        found = next(filter(None, near), None)
+        report.warning(path, "no known instrument", did_you_mean([found] if found else []))
 
 
-def _symbols(settings: Settings) -> Iterable[tuple[Path, str | int]]:
+def _is_known(key: Key, symbols: Collection[str]) -> bool:
+    """Whether it is there; of what is not a whole table selectors are not asked."""
+    if is_selector(key):
+        assert not isinstance(key, int)
+        return not isinstance(symbols, Listing) or any(choose(symbols, key, "")[1:3])
+    return key in symbols
+
+
+def _keys(settings: Settings) -> Iterable[tuple[Path, Key]]:
+    """Everything that means instruments, and where it stands."""
     for name, source in settings.sources.items():
         for n, entry in enumerate(source.subscribe):
-            for m, symbol in enumerate(entry.instruments):
-                yield ("sources", name, "subscribe", n, "instruments", m), symbol
+            path: Path = ("sources", name, "subscribe", n)
+            for m, key in enumerate(entry.instruments):
+                yield (*path, "instruments", m), key
+            if entry.match is not None:
+                yield (*path, "match"), entry.match
     for name, sink in settings.sinks.items():
-        for m, symbol in enumerate(sink.instruments or ()):
-            yield ("sinks", name, "instruments", m), symbol
+        for m, key in enumerate(sink.instruments or ()):
+            yield ("sinks", name, "instruments", m), key

@@ -21,6 +21,10 @@ _NAMES = {
 }
 _FORMS = "a reference is ${env:NAME}, ${file:/path} or ${credential:name}; for a literal ${ write $${"
 
+REFERENCE_HINT = (
+    "put any text of the right form in its place, or check the file where it lies: tickerd check FILE"
+)
+
 
 class _Unresolved(Exception):
     """Why a reference leads nowhere, and a hint."""
@@ -49,10 +53,10 @@ class Resolver:
     """Resolves the references of one configuration; reads each file once.
 
     Args:
-        env: the environment, handed down.
+        env: the environment, handed down; None when no reference may be resolved, so that each is a problem.
     """
 
-    def __init__(self, env: MappingType[str, str]) -> None:
+    def __init__(self, env: MappingType[str, str] | None) -> None:
         self._env = env
         self._known: dict[tuple[str, str], str | _Unresolved] = {}
         self._values = 0
@@ -121,26 +125,28 @@ class Resolver:
             raise _Unresolved("not a reference that can be resolved", _FORMS)
         if not _NAMES[kind].fullmatch(name):
             raise _Unresolved(f"not a valid name in ${{{kind}:…}}", _FORMS)
+        if self._env is None:
+            raise _Unresolved("references are not resolved in a document that was sent", REFERENCE_HINT)
         if kind == "env":
-            return self._variable(name)
+            return _variable(self._env, name)
         if kind == "file":
             return _file(FilePath(name), f"the file {name!r}")
-        return self._credential(name)
+        return _credential(self._env, name)
 
-    def _variable(self, name: str) -> str:
-        value = self._env.get(name)
-        if value is None:
-            raise _Unresolved(f"the environment variable {name!r} is not set")
-        return value
 
-    def _credential(self, name: str) -> str:
-        directory = self._env.get("CREDENTIALS_DIRECTORY")
-        hint = f"in the systemd unit, set LoadCredential={name}:/path/to/file"
-        if not directory:
-            raise _Unresolved(
-                "there is no directory of credentials ($CREDENTIALS_DIRECTORY is not set)", hint
-            )
-        return _file(FilePath(directory) / name, f"the credential {name!r}", hint)
+def _variable(env: MappingType[str, str], name: str) -> str:
+    value = env.get(name)
+    if value is None:
+        raise _Unresolved(f"the environment variable {name!r} is not set")
+    return value
+
+
+def _credential(env: MappingType[str, str], name: str) -> str:
+    directory = env.get("CREDENTIALS_DIRECTORY")
+    hint = f"in the systemd unit, set LoadCredential={name}:/path/to/file"
+    if not directory:
+        raise _Unresolved("there is no directory of credentials ($CREDENTIALS_DIRECTORY is not set)", hint)
+    return _file(FilePath(directory) / name, f"the credential {name!r}", hint)
 
 
 def _file(path: FilePath, what: str, hint: str = "") -> str:

@@ -1,12 +1,19 @@
 """The JSON Schema of the whole file, made from the installed plugins; editors complete and check by it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from tickerd.config.compile import PluginTypes
+from tickerd.config.access import (
+    DEFAULT_LIMITER,
+    AuthOptions,
+    ControlSettings,
+    HooksSettings,
+    RateLimitOptions,
+)
+from tickerd.config.plugin_types import PluginTypes
 from tickerd.config.problem import PluginProblem
 from tickerd.config.settings import (
     NAME,
@@ -19,6 +26,7 @@ from tickerd.config.settings import (
     SourceOptions,
     StateSettings,
 )
+from tickerd.plugin import RATE_CLASSES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -43,9 +51,13 @@ def schema(types: PluginTypes) -> Schema:
         "sources": _units("source", SourceOptions, _models(types, "source"), definitions),
         "sinks": _units("sink", SinkOptions, _models(types, "sink"), definitions),
         "extensions": {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True},
+        "auth": _units("authenticator", AuthOptions, _models(types, "authenticator"), definitions),
+        "rate_limits": _rate_limits(types, definitions),
+        "control": _switchable("control", ControlSettings, definitions),
+        "hooks": _switchable("hooks", HooksSettings, definitions),
         "state": _section("state", StateSettings, definitions),
         "calendar": _section("calendar", CalendarOptions, definitions),
-        "journal": _journal(definitions),
+        "journal": _switchable("journal", JournalSettings, definitions),
         "log": _section("log", LogSettings, definitions),
         "limits": _section("limits", LimitSettings, definitions),
     }
@@ -63,18 +75,40 @@ def schema(types: PluginTypes) -> Schema:
     }
 
 
-def _journal(definitions: Schema) -> Schema:
-    section = _section("journal", JournalSettings, definitions)
+def _switchable(name: str, model: type[BaseModel], definitions: Schema) -> Schema:
+    section = _section(name, model, definitions)
     section["anyOf"].append({"const": "off"})
+    return section
+
+
+def _rate_limits(types: PluginTypes, definitions: Schema) -> Schema:
+    """Keys are the route classes; each may leave out the plugin, and then has the options of the bundled one."""
+    section = _units("rate_limiter", RateLimitOptions, _models(types, "rate_limiter"), definitions)
+    section["propertyNames"] = {"enum": list(RATE_CLASSES)}
+    unit = definitions["rate_limiter"]
+    del unit["required"]
+    bundled = definitions.get(f"rate_limiter.{DEFAULT_LIMITER}")
+    if bundled is not None:
+        bundled["required"].remove("use")
+        rule = {"not": {"required": ["use"]}}
+        unit["allOf"].append({"if": rule, "then": {"$ref": f"#/$defs/rate_limiter.{DEFAULT_LIMITER}"}})
+    # a class that is mentioned and left empty keeps its defaults
+    section["additionalProperties"] = {"anyOf": [section["additionalProperties"], {"type": "null"}]}
     return section
 
 
 def _models(types: PluginTypes, kind: str) -> dict[str, type[BaseModel]]:
     """The option models of all plugins that have a type of this kind."""
+    finders: dict[str, Callable[[str], Any]] = {
+        "source": types.source,
+        "sink": types.sink,
+        "authenticator": types.authenticator,
+        "rate_limiter": types.rate_limiter,
+    }
     found: dict[str, type[BaseModel]] = {}
     for name in types.names(kind):
         try:
-            declared = types.source(name) if kind == "source" else types.sink(name)
+            declared = finders[kind](name)
         except PluginProblem:
             continue
         found[name] = declared.Options

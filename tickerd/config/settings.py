@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     PlainSerializer,
     SerializeAsAny,
     TypeAdapter,
@@ -16,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tickerd.calendar import Overrides
+from tickerd.config.access import AuthSettings, ControlSettings, HooksSettings, RateLimitSettings
 from tickerd.plugin import (
     RECORD_KINDS,
     Delivery,
@@ -29,53 +31,21 @@ from tickerd.plugin import (
     Source,
     option,
 )
+from tickerd.plugin.selectors import InstrumentKeys, Key, Match
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}"
 """What a source or sink may be called."""
 
-SYMBOL = r"[A-Z][A-Z0-9_-]*:\S(?:.*\S)?"
-"""``EXCHANGE:TRADINGSYMBOL``; the second part may hold spaces."""
-
-EventKind = Literal["tick", "gap", "status", "market", "order", "instrument", "notice"]
+EventKind = Literal["tick", "gap", "status", "market", "order", "instrument", "notice", "endpoint", "report"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 """``tick`` and every kind of control record."""
 assert set(EVENT_KINDS) == {"tick", *RECORD_KINDS}
-
-_SYMBOL = re.compile(SYMBOL)
-_TOKEN = re.compile(r"[0-9]{1,10}")
-_MAX_TOKEN = 2**32 - 1
-
-
-def _instrument(value: Any) -> str | int:
-    if isinstance(value, str) and _TOKEN.fullmatch(value):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_TOKEN:
-        return value
-    if isinstance(value, str) and _SYMBOL.fullmatch(value):
-        return value
-    text = "expected an instrument: EXCHANGE:SYMBOL such as 'NSE:INFY', or its number"
-    raise PydanticCustomError("instrument", text)
 
 
 def _distinct(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(value))
 
 
-InstrumentName = Annotated[
-    str | int,
-    BeforeValidator(_instrument),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{SYMBOL}$", "examples": ["NSE:INFY", "NSE:NIFTY 50"]},
-                {"type": "integer", "minimum": 1, "maximum": _MAX_TOKEN},
-            ]
-        }
-    ),
-]
-"""One instrument as it is written: ``EXCHANGE:TRADINGSYMBOL``, or its token."""
-
-InstrumentNames = Annotated[tuple[InstrumentName, ...], AfterValidator(_distinct)]
 SourceType = type[Source]
 SinkType = type[Sink] | type[ServingSink]
 
@@ -83,10 +53,26 @@ SinkType = type[Sink] | type[ServingSink]
 class SubscribeEntry(Options):
     """Instruments that a source shall bring, in one mode."""
 
-    instruments: InstrumentNames = option(
-        doc="What to subscribe: `EXCHANGE:SYMBOL`, or instrument tokens.", reload="live", min_length=1
+    instruments: InstrumentKeys = option(
+        (),
+        doc="What to subscribe: `EXCHANGE:SYMBOL`, patterns with `*` and `?`, or instrument tokens.",
+        reload="live",
+    )
+    match: Match | None = option(
+        None, doc="What to subscribe, by what the instrument dump says of it.", reload="live"
     )
     mode: Mode = option("full", doc="How much of each tick: `ltp`, `quote` or `full`.", reload="live")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "SubscribeEntry":
+        if not self.keys:
+            raise PydanticCustomError("subscribe", "needs 'instruments' or 'match'")
+        return self
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Everything that it means instruments by."""
+        return self.instruments if self.match is None else (*self.instruments, self.match)
 
 
 class BatchSettings(Options):
@@ -99,13 +85,51 @@ class BatchSettings(Options):
     )
 
 
+class BreakerSettings(Options):
+    """When a sink is held back after failures, and for how long."""
+
+    failures: int = option(5, doc="So many failures in a row open it.", ge=1, le=1000)
+    window: int = option(20, doc="Half of so many attempts failing opens it too.", ge=2, le=1000)
+    window_time: Duration = option("60s", doc="How old those attempts may be.", gt=0)
+    open: Duration = option("30s", doc="How long nothing is tried; twice as long each time in a row.", gt=0)
+    cap: Duration = option("15m", doc="Longest time for which nothing is tried.", gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "BreakerSettings":
+        if self.cap < self.open:
+            raise PydanticCustomError("order", "'cap' is shorter than 'open'")
+        return self
+
+
 class RetrySettings(Options):
-    """How a batch is offered again that a sink did not take."""
+    """How what a sink did not take is offered again."""
 
     initial: Duration = option(
         "1s", doc="Longest wait before the first retry; it doubles from try to try.", gt=0
     )
     cap: Duration = option("60s", doc="Longest wait before any retry.", gt=0)
+    schedule: Annotated[tuple[Duration, ...], Field(min_length=1, max_length=100)] | None = option(
+        None,
+        doc="Waits before each attempt, the first one's included, in place of `initial` and `cap`. After the last "
+        "one it is given up: a dead letter with durable delivery, counted with live. Default: the plugin's, else "
+        "no end.",
+    )
+    jitter: float = option(0.2, doc="How far waits of `schedule` vary at random, as a share.", ge=0, le=1)
+    timeout: Duration | None = option(
+        None, doc="Longest time for one attempt. Default: the plugin's, else none.", gt=0, le=3600
+    )
+    max_age: Duration | None = option(
+        None, doc="With live delivery: ticks older than this are not sent any more, only counted.", gt=0
+    )
+    hold: Duration = option(
+        "60s", doc="With messages in order: how long one that fails holds up those behind it.", gt=0
+    )
+    outbox: Size = option(
+        "1GiB", doc="Most that waits on disk where messages have attempts of their own.", ge=2**20
+    )
+    breaker: BreakerSettings | None = option(
+        None, doc="Holds the sink back after too many failures. Default: the plugin's, else there is none."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "RetrySettings":
@@ -128,8 +152,11 @@ class SinkOptions(Options):
     """What every sink has beside its plugin's own options."""
 
     use: str = option(doc="Name of the plugin.", min_length=1)
-    instruments: InstrumentNames | None = option(
-        None, doc="Only ticks of these instruments; all when it is left out.", reload="live", min_length=1
+    instruments: InstrumentKeys | None = option(
+        None,
+        doc="Only ticks of these: symbols, patterns, tokens, `{match: {…}}`; all when it is left out.",
+        reload="live",
+        min_length=1,
     )
     events: Annotated[tuple[EventKind, ...], AfterValidator(_distinct)] = option(
         EVENT_KINDS, doc="What this sink is given: `tick` and kinds of control records.", min_length=1
@@ -282,6 +309,16 @@ class Settings(Options):
     sources: dict[str, SourceSettings] = option(doc="Where ticks come from; at least one.")
     sinks: dict[str, SinkSettings] = option({}, doc="Where ticks go to.")
     extensions: tuple[str, ...] = option((), doc="Plugins that only observe.", reload="daemon")
+    auth: dict[str, AuthSettings] = option({}, doc="Authenticators that listeners name.", reload="live")
+    rate_limits: dict[str, RateLimitSettings] = option(
+        {}, doc="How often callers over TCP may do what, by route class.", reload="live"
+    )
+    control: ControlSettings | None = option(
+        None, doc="The control API; without the section there is none.", reload="daemon"
+    )
+    hooks: HooksSettings | None = option(
+        None, doc="A listener for login callbacks and incoming webhooks alone.", reload="daemon"
+    )
     state: StateSettings = option(StateSettings(), doc="What outlives a restart.", reload="daemon")
     calendar: CalendarSettings = option(CalendarSettings(), doc="When the markets trade.", reload="live")
     journal: JournalSettings | None = option(

@@ -8,7 +8,8 @@ from pydantic.fields import FieldInfo
 
 from tickerd.config.excerpt import holds_login, looks_secret
 from tickerd.config.nodes import Mapping, Node, Place, Scalar, children, scalars
-from tickerd.plugin import Duration, Size
+from tickerd.config.problem import Path
+from tickerd.plugin import Duration, NotSecret, Size
 
 _WRITERS = {parser: writer.func for _, parser, _, writer in (get_args(Duration), get_args(Size))}
 """The parser that marks a field as a duration or size → what writes such a value."""
@@ -76,10 +77,44 @@ def secret_places(node: Node, annotation: Any, key: str | None = None) -> Iterat
     elif isinstance(node, Mapping) and (models := list(models_in(annotation))):
         for name, value in children(node):
             found = next((fields(one)[str(name)] for one in models if str(name) in fields(one)), None)
-            yield from secret_places(value, found and found.annotation, str(name))
+            yield from secret_places_of(value, found, str(name))
     else:
         for name, value in children(node):
             yield from secret_places(value, annotation, name if isinstance(name, str) else key)
+
+
+def secret_places_of(node: Node, field: FieldInfo | None, key: str) -> Iterator[Place]:
+    """The same for what stands under a key, by the field that it is for; None when there is no such field."""
+    known = None if field is None else field.annotation
+    return secret_places(node, known, None if field is not None and is_public(field) else key)
+
+
+def is_public(field: FieldInfo) -> bool:
+    """Whether its values may be shown, whatever the option is called."""
+    return any(isinstance(one, NotSecret) for one in (*field.metadata, *_metadata(field.annotation)))
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What stands beside the types of a union."""
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in get_args(annotation):
+        yield from _metadata(argument)
+
+
+def public_paths(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Paths of the options, in a model or in what holds models, that may be shown whatever they are called."""
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            below = (*path, written_name(name, field))
+            if is_public(field):
+                yield below
+            yield from public_paths(getattr(value, name), below)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from public_paths(inner, (*path, key))
+    elif isinstance(value, tuple | list):
+        for index, inner in enumerate(value):
+            yield from public_paths(inner, (*path, index))
 
 
 def _holds_secrets(annotation: Any) -> bool:

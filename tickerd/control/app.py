@@ -1,35 +1,48 @@
 """The application: made from the table of routes, it parses what they take and serializes what they answer."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 import trio
-from pydantic import ValidationError
 from quart import Response, g, request
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
+from tickerd.control import replies
 from tickerd.control.access_protocol import Access
+from tickerd.control.changes import Changes
+from tickerd.control.desk import Desk
 from tickerd.control.facade import Facade
 from tickerd.control.figures import ApiFigures
+from tickerd.control.inputs import parse_body, parse_query
 from tickerd.control.limits import Limits
 from tickerd.control.problem import CONTENT_TYPE, Problem
 from tickerd.control.reception import Exchange, Reach, Reception
-from tickerd.control.route import Call, Input, Reply, Route, adapter
+from tickerd.control.route import Call, Reply, Route, adapter
+from tickerd.control.steering import Code, Refused
+from tickerd.state import StateError
+from tickerd.state.keys import By
 
-_MOST_ERRORS = 20
+_STATUSES: dict[Code, int] = {
+    "unknown": 404,
+    "conflict": 409,
+    "invalid": 422,
+    "refused": 403,
+    "unavailable": 503,
+}
 
 
 class Application:
-    """Holds the Quart application and what it works with.
+    """Holds the Quart application and what it works with. `run` it beside the server.
 
     Args:
         routes: all that there are; the description is generated from the same table.
+        desk: what routes change things with.
     """
 
     def __init__(
@@ -40,15 +53,21 @@ class Application:
         reach: Reach,
         figures: ApiFigures | None = None,
         limits: Limits | None = None,
+        *,
+        desk: Desk,
     ) -> None:
         self.figures = figures or ApiFigures()
         self._routes = {route.operation: route for route in routes}
         self._facade = facade
+        self._desk = desk
         self._limits = limits or Limits()
         self._reception = Reception(access, reach, self.figures)
         self._log = structlog.get_logger()
         self._described: bytes | None = None
         self._searches = trio.CapacityLimiter(1)
+        self._taps: list[object] = []
+        self._changes = Changes()
+        self._replies = replies.Replies()
         self.quart = self._quart()
 
     def _quart(self) -> QuartTrio:
@@ -62,6 +81,8 @@ class Application:
         app.before_request(self._enter)
         app.after_request(self._leave)
         app.register_error_handler(Problem, self._problem)
+        app.register_error_handler(Refused, self._refused)
+        app.register_error_handler(StateError, self._state_error)
         app.register_error_handler(HTTPException, self._http_exception)
         app.register_error_handler(Exception, self._bug)
         return app
@@ -79,31 +100,74 @@ class Application:
         async def view(**path: str) -> Response:
             exchange: Exchange = g.exchange
             self._reception.admit(exchange, route)
+            call = self._call(route, exchange, path, await self._body(route))
+            if route.changes:
+                return response_of(await self._change(route, call))
             with trio.move_on_after(self._limits.handler_s) as limit:
-                call = Call(
-                    facade=self._facade,
-                    principal=exchange.principal,
-                    request_id=exchange.id,
-                    path=path,
-                    query=parse_query(route.query, request.args),
-                    body=await self._body(route),
-                    headers=exchange.caller.headers,
-                    description=self._description,
-                    collectors=self.figures.collectors,
-                    searches=self._searches,
-                    stopping=request.scope["state"]["stopping"],
-                )
-                return answer(route, await route.handler(call))
+                return response_of(as_reply(route, await route.handler(call)))
             assert limit.cancelled_caught
             raise Problem(503, f"no answer within {self._limits.handler_s:g} s; try again", code="too-slow")
 
         return view
 
+    def _call(self, route: Route, exchange: Exchange, path: dict[str, str], body: Any) -> Call:
+        principal = exchange.principal
+        return Call(
+            facade=self._facade,
+            desk=self._desk,
+            principal=principal,
+            by=By(principal.id if principal else "anybody", exchange.origin_text),
+            request_id=exchange.id,
+            path=path,
+            query=parse_query(route.query, request.args),
+            body=body,
+            headers=exchange.caller.headers,
+            description=self._description,
+            collectors=self.figures.collectors,
+            searches=self._searches,
+            taps=self._taps,
+            stopping=request.scope["state"]["stopping"],
+        )
+
+    async def _change(self, route: Route, call: Call) -> Reply:
+        """Carried out in a task of its own, and once for each idempotency key."""
+        key = replies.parse_key(call.headers.get(replies.HEADER))
+        work = partial(self._done, route, call)
+        if key is not None:
+            asked = (request.method, request.full_path, await request.get_data(as_text=False))
+            work = partial(self._done_once, work, call.by.who, key, msgspec.msgpack.encode(asked))
+        return await self._changes.make(work, route.seconds or self._limits.handler_s)
+
+    async def _done(self, route: Route, call: Call) -> Reply:
+        return as_reply(route, await route.handler(call))
+
+    async def _done_once(
+        self, work: Callable[[], Coroutine[Any, Any, Reply]], caller: str, key: str, asked: bytes
+    ) -> Reply:
+        known = self._replies.begin(caller, key, asked, trio.current_time())
+        if known is not None:
+            return replace(known, headers={**known.headers, replies.REPLAYED: "true"})
+        try:
+            reply = await work()
+        except BaseException:
+            self._replies.drop(caller, key)
+            raise
+        self._replies.keep(caller, key, reply)
+        return reply
+
     def renew(self, reach: Reach) -> None:
         """Go by these from now on."""
         self._reception.renew(reach)
 
-    async def warm(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Own what outlives a request; until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._warm)
+            await nursery.start(self._changes.run)
+            task_status.started()
+        raise AssertionError
+
+    async def _warm(self) -> None:
         """Make beforehand what would otherwise hold the loop up at its first use, in a thread."""
         await trio.to_thread.run_sync(self._description, abandon_on_cancel=True)
 
@@ -114,25 +178,22 @@ class Application:
             self._described = msgspec.json.encode(describe(list(self._routes.values())))
         return self._described
 
-    async def _body(self, route: Route) -> Input | None:
-        headers = request.headers
+    async def _body(self, route: Route) -> Any:
         data: bytes = await request.get_data(cache=True, as_text=False, parse_form_data=False)
-        if route.body is None:
-            if data:
-                raise Problem(400, "this route takes no body")
-            return None
-        if headers.get("Content-Encoding", "identity") != "identity":
-            raise Problem(415, "send the body without Content-Encoding")
-        if request.mimetype != "application/json":
-            raise Problem(415, "send the body as application/json")
-        try:
-            return route.body.model_validate_json(data)
-        except ValidationError as error:
-            raise invalid(error, "body") from None
+        encoding = request.headers.get("Content-Encoding", "identity")
+        return parse_body(route, data, request.mimetype, encoding)
 
     async def _problem(self, problem: Problem) -> Response:
         exchange: Exchange = g.exchange
         return problem_response(problem, exchange.id)
+
+    async def _refused(self, refused: Refused) -> Response:
+        return await self._problem(Problem(_STATUSES[refused.code], refused.text))
+
+    async def _state_error(self, error: StateError) -> Response:
+        """Nothing was changed; the log has it where it happened."""
+        self._log.error("state file cannot be used", reason=str(error), path=request.path)
+        return await self._problem(Problem(503, str(error), code="state-unusable"))
 
     async def _http_exception(self, error: HTTPException) -> Response:
         """What Quart itself turns away."""
@@ -161,76 +222,22 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     return Response(body, status=problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
 
 
-def answer(route: Route, given: Any) -> Response:
-    """What a handler returned, as an answer."""
+def as_reply(route: Route, given: Any) -> Reply:
+    """What a handler returned, with its body serialized."""
     if not isinstance(given, Reply):
-        given = Reply(body=adapter(route.answer).dump_json(given))
-    elif not isinstance(given.body, bytes | ResponseBody):
-        body = adapter(route.answer).dump_json(given.body)
-        given = Reply(body=body, status=given.status, headers=given.headers)
+        return Reply(body=adapter(route.answer).dump_json(given), status=route.status)
+    if isinstance(given.body, bytes | ResponseBody):
+        return given
+    return replace(given, body=adapter(route.answer).dump_json(given.body))
+
+
+def response_of(reply: Reply) -> Response:
+    """A reply as an answer."""
     response = Response(
-        given.body, status=given.status, headers=dict(given.headers), content_type=given.content_type
+        reply.body, status=reply.status, headers=dict(reply.headers), content_type=reply.content_type
     )
-    if given.endless:
+    if reply.endless:
         response.timeout = None
         if request.method == "HEAD":
             response.set_data(b"")
     return response
-
-
-def parse_query(model: type[Input] | None, given: "MultiDict[str, str]") -> Input | None:
-    """The query string as the route's model.
-
-    Raises:
-        Problem: with every mistake in it.
-    """
-    if model is None:
-        if given:
-            raise Problem(400, "this route takes no query parameters")
-        return None
-    values: dict[str, Any] = {}
-    errors: list[dict[str, str]] = []
-    for name, texts in given.lists():
-        field = model.model_fields.get(name)
-        if field is not None and _is_list(field.annotation):
-            values[name] = tuple(texts)
-        elif len(texts) > 1:
-            errors.append({"at": f"query.{_short(name)}", "problem": "given more than once"})
-        else:
-            values[name] = texts[0]
-    if errors:
-        raise Problem(400, "a query parameter is wrong", errors=errors)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise invalid(error, "query") from None
-
-
-def invalid(error: ValidationError, where: str) -> Problem:
-    """Every mistake that pydantic found: its place, and what was expected; never what was sent."""
-    errors = [
-        {"at": ".".join([where, *(_short(str(part)) for part in mistake["loc"])]), "problem": _text(mistake)}
-        for mistake in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    first = errors[0]
-    return Problem(400, f"{first['at']}: {first['problem']}", code="invalid", errors=errors[:_MOST_ERRORS])
-
-
-def _text(mistake: Mapping[str, Any]) -> str:
-    if mistake["type"] == "json_invalid":
-        return "this is not JSON"
-    if mistake["type"] == "extra_forbidden":
-        return "unknown field"
-    text = str(mistake["msg"])
-    return text[:1].lower() + text[1:]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 64 else f"{text[:64]}…"
-
-
-def _is_list(annotation: Any) -> bool:
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType):
-        return any(map(_is_list, get_args(annotation)))
-    return origin in (list, tuple, set, frozenset)

@@ -8,6 +8,7 @@ import trio
 
 from tickerd.control.access_protocol import Access
 from tickerd.control.app import Application
+from tickerd.control.desk import Desk
 from tickerd.control.facade import Facade
 from tickerd.control.figures import ApiFigures
 from tickerd.control.limits import Limits
@@ -28,6 +29,7 @@ class Compartment:
         facade: the daemon.
         access: who may do what.
         reach: listeners, names, pages and proxies.
+        desk: what routes change the daemon with.
         routes: all that there are.
     """
 
@@ -37,6 +39,7 @@ class Compartment:
         access: Access,
         reach: Reach,
         *,
+        desk: Desk,
         limits: Limits | None = None,
         routes: Sequence[Route] = ROUTES,
         draw: Callable[[], float] = random.random,
@@ -48,7 +51,8 @@ class Compartment:
         self._stopped = False
         self._server: Server | None = None
         self._log = structlog.get_logger()
-        self.application = Application(routes, facade, access, reach, ApiFigures(self._figures), self._limits)
+        figures = ApiFigures(self._figures)
+        self.application = Application(routes, facade, access, reach, figures, self._limits, desk=desk)
         self.restarts = 0
 
     def renew(self, reach: Reach) -> None:
@@ -66,9 +70,9 @@ class Compartment:
     ) -> None:
         """Serve on these listeners, which stay open, until `stop`. Nothing but cancellation comes out of it."""
         failures = 0
-        first = _First(task_status)
+        first = FirstStart(task_status)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.application.warm)
+            await nursery.start(self.application.run)
             while not self._stopped:
                 began = trio.current_time()
                 self._server = Server(self.application.quart, self._limits, self._figures)
@@ -83,7 +87,7 @@ class Compartment:
             nursery.cancel_scope.cancel()
 
 
-class _First(trio.TaskStatus[None]):
+class FirstStart(trio.TaskStatus[None]):
     """Passes on the first of several servers that came up."""
 
     def __init__(self, told: trio.TaskStatus[None]) -> None:

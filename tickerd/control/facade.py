@@ -8,6 +8,7 @@ from tickerd.control.broadcast import Broadcast
 from tickerd.observe.health import Thresholds
 from tickerd.observe.picture import Picture, Shown
 from tickerd.plugin import Clock, Instrument, Tick
+from tickerd.runtime.logins import SourceLogin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,10 @@ class Facade(Protocol):
 
     def want(self, source: str, instrument: str) -> WantedShown | None:
         """Who wants this; None when nobody does any more."""
+        ...
+
+    def login(self, source: str) -> SourceLogin | None:
+        """The login of a source; None where there is no such source, or it does not log in."""
         ...
 
     def plugins(self) -> Sequence[PluginShown]:

@@ -147,6 +147,12 @@ def _sources(sources: Sequence[SourcePicture]) -> Iterator[Metric]:
         ((source.name, reason), count) for source in sources for reason, count in source.reconnects.items()
     ]
     yield _counter("source_reconnects", "Lost connections by reason.", ("source", "reason"), rows)
+    rows = [
+        ((source.name,), source.login_expires_s) for source in sources if source.login_expires_s is not None
+    ]
+    yield _gauge("source_login_expires_seconds", "Until the login with the broker ends.", ("source",), rows)
+    rows = [((source.name,), source.surplus) for source in sources]
+    yield _gauge("instruments_surplus", "Wanted, and more than the source can carry.", ("source",), rows)
     rows = [((source.name,), source.wanted) for source in sources]
     yield _gauge("instruments_wanted", "Instruments that anybody wants.", ("source",), rows)
     rows = [((source.name,), source.unresolved_count) for source in sources]

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from tickerd.control.problem import CONTENT_TYPE, TITLES
+from tickerd.control.replies import LONGEST, REPLAYED
 from tickerd.control.route import Route, adapter
+from tickerd.observe.picture import Shown
 from tickerd.plugin.events import Row
 from tickerd.plugin.ratelimit import RATE_CLASSES
 from tickerd.plugin.scopes import SCOPES
@@ -58,7 +60,9 @@ class _Schemas:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
-            ((route.operation, "body"), "validation", adapter(route.body)) for route in routes if route.body
+            ((route.operation, "body"), "validation", adapter(route.body))
+            for route in routes
+            if route.body is not None and issubclass(route.body, BaseModel)
         ]
         outputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
             ((route.operation, "answer"), "serialization", adapter(route.answer))
@@ -68,11 +72,32 @@ class _Schemas:
         made, definitions = TypeAdapter.json_schemas([*inputs, *outputs], ref_template=REF)
         self._made = {key[0]: schema for key, schema in made.items()}
         self.components: Json = definitions.get("$defs", {})
+        _inherit_descriptions(self.components)
 
     def of(self, route: Route, part: str) -> Json:
         """Of a route's ``body`` or ``answer``."""
-        schema: Json = self._made[route.operation, part]
-        return schema
+        raw: Json = {"type": "string"}
+        return self._made.get((route.operation, part), raw)
+
+
+def _inherit_descriptions(components: Json) -> None:
+    """pydantic finds the texts below a dataclass's own fields, and not those of its bases."""
+    kinds: list[type[Shown]] = [Shown]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        lacking = [
+            (name, field)
+            for name, field in components.get(kind.__name__, {}).get("properties", {}).items()
+            if "description" not in field
+        ]
+        for base in kind.__mro__[1:] if lacking else ():
+            if not issubclass(base, Shown) or base is Shown:
+                continue
+            known = TypeAdapter[Any](base).json_schema(mode="serialization")["properties"]
+            for name, field in lacking:
+                if "description" in known.get(name, {}):
+                    field.setdefault("description", known[name]["description"])
 
 
 def _operation(route: Route, schemas: _Schemas) -> Json:
@@ -80,16 +105,17 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
         "operationId": route.operation,
         "summary": route.summary,
         "tags": [_tag(route)],
-        "parameters": [*_path_parameters(route), *_query_parameters(route)],
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_headers(route)],
         "responses": _responses(route, schemas),
         "x-scope": route.scope,
         "x-rate-class": route.rate,
+        "x-rate-cost": route.cost,
         "security": [{"key": []}] if route.scope else [{}, {"key": []}],
     }
     if route.description:
         operation["description"] = route.description
     if route.body is not None:
-        content = {"application/json": {"schema": schemas.of(route, "body")}}
+        content = {kind: {"schema": schemas.of(route, "body")} for kind in route.body_types}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
@@ -121,6 +147,25 @@ def _query_parameters(route: Route) -> list[Json]:
     return parameters
 
 
+def _headers(route: Route) -> list[Json]:
+    if not route.changes:
+        return []
+    text = (
+        "Any text of your own for this one change: sent again with it within a day, the request is not carried "
+        f"out again, and the answer is that of the first, with `{REPLAYED}: true`."
+    )
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+$"}
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": text,
+            "schema": schema,
+        }
+    ]
+
+
 def _without_null(schema: Json) -> Json:
     """A query parameter is there or not; it is never null."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
@@ -131,9 +176,9 @@ def _without_null(schema: Json) -> Json:
 
 
 def _responses(route: Route, schemas: _Schemas) -> Json:
-    schema = schemas.of(route, "answer") if route.answer is not None else {"type": "string"}
+    schema = schemas.of(route, "answer")
     responses: Json = {
-        "200": {"description": "Done.", "content": {route.content_type: {"schema": schema}}},
+        str(route.status): {"description": "Done.", "content": {route.content_type: {"schema": schema}}},
     }
     own = dict(route.statuses)
     for status in sorted({*_statuses(route), *own}):
@@ -154,6 +199,8 @@ def _statuses(route: Route) -> Iterable[int]:
     yield 421
     if route.body is not None:
         yield from (413, 415)
+    if route.changes:
+        yield from (409, 422)
 
 
 def problem_schema() -> Json:

@@ -62,6 +62,11 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     """For the answer."""
 
+    @property
+    def origin_text(self) -> str:
+        """Where it came from, for the audit trail."""
+        return self.caller.peer or self.peer.door
+
 
 class Reception:
     """Every request passes through here, also those for which there is no route."""
@@ -156,7 +161,7 @@ class Reception:
                 self._figures.auth_failed("scope")
                 raise Problem(403, f"this needs the scope {route.scope!r}", code="scope-missing")
         if principal is not None:
-            charge = exchange.charge = self._access.hit(route.rate, exchange.caller, principal)
+            charge = exchange.charge = self._access.hit(route.rate, exchange.caller, principal, route.cost)
             if not charge.decision.allowed:
                 raise self._too_often(exchange, charge, route.rate)
 
@@ -193,7 +198,7 @@ class Reception:
         if exchange.origin is not None:
             headers["Access-Control-Allow-Origin"] = exchange.origin
             headers["Access-Control-Expose-Headers"] = (
-                "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+                "Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
             )
             headers.add("Vary", "Origin")
         if exchange.charge is not None and exchange.route is not None and "RateLimit" not in headers:

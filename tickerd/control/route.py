@@ -8,9 +8,12 @@ from typing import Any, Generic, Literal, TypeVar
 import trio
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from tickerd.control.desk import Desk
 from tickerd.control.facade import Facade
+from tickerd.control.problem import Problem
 from tickerd.observe.picture import Shown
 from tickerd.plugin.auth import Principal
+from tickerd.state.keys import By
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Item = TypeVar("Item")
@@ -50,14 +53,17 @@ class Call:
     """One request to a route, checked."""
 
     facade: Facade
+    desk: Desk
     principal: Principal | None
     """None on routes without a scope, for callers who showed nothing."""
+    by: By
+    """Who calls and from where, for the audit trail."""
     request_id: str
     path: Mapping[str, str]
     query: Any
     """Of the route's ``query`` model, or None."""
     body: Any
-    """Of the route's ``body`` model, or None."""
+    """Of the route's ``body`` model, or bytes as they came, or None."""
     headers: Mapping[str, str]
     """Names in lower case."""
     description: Callable[[], bytes]
@@ -66,16 +72,24 @@ class Call:
     """What the API counts of itself, for `prometheus_client`."""
     searches: trio.CapacityLimiter
     """For threads that go through whole tables: one at a time, since the feed shares the interpreter with them."""
+    taps: list[object]
+    """Those that are open."""
     stopping: trio.Event
     """Set when the server stops: answers without an end come to theirs."""
+
+    @property
+    def caller(self) -> Principal:
+        """Who calls, on a route with a scope."""
+        assert self.principal is not None
+        return self.principal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer that is no plain 200 with JSON made from the route's ``answer`` type."""
+    """An answer that is no plain JSON made from the route's ``answer`` type."""
 
     body: Any
-    """Bytes, or a Quart response body."""
+    """Bytes, or a Quart response body, or a value of the ``answer`` type."""
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -100,11 +114,23 @@ class Route:
     """What a caller must have been granted; None: anybody may call."""
     rate: str = "reads"
     """The class of calls that it is counted in."""
+    cost: int = 1
+    """How many calls of that class it counts as."""
+    changes: bool = False
+    """It changes something: it is carried out to its end even if its caller leaves, and once for each
+    ``Idempotency-Key``."""
+    seconds: float | None = None
+    """How long it may take, where that is more than other routes have."""
     description: str = ""
     query: type[Input] | None = None
-    body: type[Input] | None = None
+    body: type[BaseModel] | type[bytes] | None = None
+    """A model of JSON, or ``bytes`` for what is handed on as it came."""
+    body_types: Sequence[str] = ("application/json",)
+    """Content types of a body that it takes."""
     answer: Any = None
     """The type of what it answers; None where it is not JSON."""
+    status: int = 200
+    """Of an answer that is no error."""
     content_type: str = "application/json"
     statuses: Mapping[int, str] = field(default_factory=dict)
     """Further answers of its own: status → when."""
@@ -132,3 +158,14 @@ def page_of(items: list[Item], key: Callable[[Item], str], query: PageQuery) -> 
     shown = rest[: query.limit]
     more = len(rest) > len(shown)
     return Page(items=tuple(shown), next=key(shown[-1]) if more else None)
+
+
+def number_in(text: str, what: str, *, most: int = 2**63 - 1) -> int:
+    """A whole number out of a path or an ``after``.
+
+    Raises:
+        Problem: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= most):
+        raise Problem(400, f"{what}: expected a number", code="invalid")
+    return int(text)

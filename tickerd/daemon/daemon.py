@@ -22,6 +22,7 @@ from tickerd.runtime.house import House
 from tickerd.runtime.kept import kept
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.recorder import Recorder
+from tickerd.runtime.refresh import follow_requests
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.state import Database, StateDirectory
 from tickerd.systemd import Systemd
@@ -82,7 +83,7 @@ class Daemon:
         self, parking: trio.Nursery, core: trio.Nursery, journal: trio.Nursery, db: Database
     ) -> Feed:
         settings = self._program.compiled.settings
-        self._admission = await self._admit(settings, core, db)
+        self._admission = await self._admit(settings, journal, db)  # the key ring writes when it leaves
         house = House(
             self._hub,
             InstrumentTable(),
@@ -103,11 +104,11 @@ class Daemon:
         )
         return Feed(self._program, self._hooks, house, supervisor, self._watchdog, self._systemd)
 
-    async def _admit(self, settings: Settings, core: trio.Nursery, db: Database) -> Admission | None:
+    async def _admit(self, settings: Settings, nursery: trio.Nursery, db: Database) -> Admission | None:
         if not admission.is_needed(settings):
             return None
         registry, state = self._program.registry, self._state.path
-        return await admission.open_access(core, settings, registry, db, self._clock, state)
+        return await admission.open_access(nursery, settings, registry, db, self._clock, state)
 
     async def _open_journal(self, settings: Settings, nursery: trio.Nursery, db: Database) -> Recorder | None:
         if settings.journal is None:
@@ -138,6 +139,10 @@ class Daemon:
         core.start_soon(kept, "status", partial(self._sample, feed))
         core.start_soon(kept, "logins", partial(feed.logins.answer, self._state.path))
         core.start_soon(kept, "calendar", feed.announce)
+        core.start_soon(kept, "instruments", feed.house.wants.run)
+        core.start_soon(
+            kept, "refreshes", partial(follow_requests, self._state.path, lambda: feed.fleet.sources)
+        )
         core.start_soon(kept, "dead letters", feed.count_letters)
         core.start_soon(kept, "reload", partial(self._follow_reloads, feed))
         await feed.start()

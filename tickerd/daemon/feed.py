@@ -1,6 +1,6 @@
 """Everything that runs between an open state file and a drained feed, and how the configuration changes under it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,9 @@ from tickerd.config import Compiled, ConfigError
 from tickerd.config.problem import Problem
 from tickerd.config.settings import Settings
 from tickerd.daemon.figures import Rate
+from tickerd.daemon.pauses import Pauses
 from tickerd.daemon.program import Hooks, Program
+from tickerd.daemon.subscriptions import Subscriptions
 from tickerd.dataflow.market import announce
 from tickerd.observe.watchdog import Watchdog
 from tickerd.runtime.fleet import Fleet
@@ -55,6 +57,8 @@ class Feed:
         self.compiled = program.compiled
         self.house = house
         self.watchdog = watchdog
+        self.subscriptions = Subscriptions(house)
+        self.pauses = Pauses(house)
         self.fleet = Fleet(house, supervisor, self._unit_changed)
         self.calendar = Calendar.load(self.settings.calendar.entries)
         self.rate = Rate(house.hub)
@@ -91,8 +95,17 @@ class Feed:
         return trio.current_time() - self._began
 
     async def start(self) -> None:
-        """Bring up all units."""
+        """Bring up all units, as they were steered before the restart."""
+        await self._restored(self.pauses.restore)
         await self.fleet.start(self.settings)
+        await self._restored(self.subscriptions.restore)
+
+    async def _restored(self, restore: Callable[[], Awaitable[None]]) -> None:
+        """A state file that cannot be read is no reason not to run."""
+        try:
+            await restore()
+        except StateError as error:
+            self._log.error("what was steered before the restart cannot be restored", reason=str(error))
 
     async def announce(self) -> None:
         """Tell opens and closes of the exchanges that are wanted; runs until cancelled."""

@@ -47,6 +47,7 @@ def source(unit: SourceUnit, hub: Hub, calendar: Calendar, now_ns: int) -> shown
         wanted=len(unit.demand.wanted()),
         unresolved=unresolved[:MOST_NAMED],
         unresolved_count=len(unresolved),
+        suggestions=unit.demand.suggestions,
         market=market(calendar, {one.exchange for one in unit.demand.wanted()}, now_ns),
         connections=connections if isinstance(connections, int) else None,
         reconnects=reconnects if isinstance(reconnects, Mapping) else {},
@@ -78,8 +79,12 @@ def sink(
     if isinstance(unit, ServingUnit):
         return shown.SinkPicture(**common, clients=clients if isinstance(clients, int) else None)
     meter = unit.meter
+    breaker = unit.guard.breaker
+    if unit.paused and unit.state == "running":
+        common |= {"state": "paused", "reported": "paused"}
     return shown.SinkPicture(
         **common,
+        breaker=None if breaker is None else breaker.state,
         **_queue(unit, hub, now_ns),
         written=meter.written,
         batches=meter.batches,
@@ -93,15 +98,18 @@ def sink(
 
 def _queue(unit: SinkUnit, hub: Hub, now_ns: int) -> dict[str, Any]:
     """What waits for a sink and what it lost, as far as its way of delivery knows."""
-    lost = {"rejected": unit.meter.rejected, "stopped": unit.meter.lost}
+    meter = unit.meter
+    lost = {"rejected": meter.rejected, "stopped": meter.lost, "given_up": meter.given_up}
     if isinstance(unit, LiveSinkUnit):
         waiting = unit.subscription
-        lost["slow_consumer"] = waiting.dropped
+        lost |= {"slow_consumer": waiting.dropped, "expired": waiting.expired}
         rest: dict[str, Any] = {"merged": waiting.merged, "queued": waiting.queued_ticks}
     elif isinstance(unit, DurableSinkUnit) and unit.behind and unit.meter.last_write_ns is not None:
         rest = {"lag_s": _age(unit.meter.last_write_ns, now_ns)}
     else:
         rest = {"lag_s": 0.0}
+    if meter.waiting:
+        rest["queued"] = meter.waiting
     return {"dropped": {why: count for why, count in lost.items() if count}} | rest
 
 

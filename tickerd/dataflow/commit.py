@@ -22,18 +22,19 @@ class DurableCommit:
 
     def __init__(self, db: Database, unit: str, sink: Sink, every_s: float, clock: Clock) -> None:
         self._db = db
-        self._unit = unit
+        self.unit = unit
         self._sink = sink
         self._every_s = every_s
         self._clock = clock
         self._log = structlog.get_logger().bind(unit=unit)
         self._next = 0.0
-        self._position: Position | None = None
+        self.position: Position | None = None
+        """What is to be made safe; None when everything is."""
         self.committed: Position | None = None
 
     async def begin(self, fallback: Position) -> Position:
         """Restore the sink to its last commit and give its position; without one, commit ``fallback`` first."""
-        found = await self._db.read(cursors.get, self._unit)
+        found = await self._db.read(cursors.get, self.unit)
         if found is None:
             await self._sink.restore(fallback, b"")
             self.written(fallback)
@@ -43,20 +44,26 @@ class DurableCommit:
         self.committed = found.position
         return found.position
 
+    async def stored(self, position: Position) -> None:
+        """Somebody else has written the position down, together with what belongs to it."""
+        self.committed = position
+        self.position = None
+        await self._sink.committed()
+
     @property
     def due(self) -> float:
         """See `tickerd.dataflow.delivery.Commit`."""
-        return float("inf") if self._position is None else max(0.0, self._next - trio.current_time())
+        return float("inf") if self.position is None else max(0.0, self._next - trio.current_time())
 
     def written(self, position: Position) -> None:
         """See `tickerd.dataflow.delivery.Commit`."""
-        if self._position is None:
+        if self.position is None:
             self._next = trio.current_time() + self._every_s
-        self._position = position
+        self.position = position
 
     async def now(self) -> None:
         """See `tickerd.dataflow.delivery.Commit`."""
-        position = self._position
+        position = self.position
         if position is None:
             await trio.lowlevel.checkpoint()
             return
@@ -65,12 +72,12 @@ class DurableCommit:
             raise ValueError(f"a sink may keep at most {MAX_KEPT} bytes with its position, not {len(kept)}")
         self._next = trio.current_time() + self._every_s
         try:
-            await self._db.run(cursors.put, self._unit, position, kept=kept, now_ns=self._clock.now_ns())
+            await self._db.run(cursors.put, self.unit, position, kept=kept, now_ns=self._clock.now_ns())
         except StateError as error:
             self._log.error(
                 "position cannot be kept, more will be delivered again after a crash", reason=str(error)
             )
         else:
             self.committed = position
-            self._position = None
+            self.position = None
             await self._sink.committed()

@@ -65,6 +65,12 @@ class DurableFeed:
         """What waits in memory."""
         return self._live.queued_bytes
 
+    @property
+    def settled(self) -> Position | None:
+        """Everything up to here has been received or was not wanted; None while something waits to be received."""
+        waits = self.behind or self._returned or self._live.waits
+        return None if waits else max(self.at, self._hub.position)
+
     async def receive(self, max_ticks: int, max_wait: float) -> Batch:
         """See `tickerd.dataflow.delivery.Feed`. A batch may be empty: then only its position has moved."""
         if self._returned:
@@ -101,6 +107,11 @@ class DurableFeed:
     def put_back(self, batch: Batch) -> None:
         """See `tickerd.dataflow.delivery.Feed`."""
         self._returned.appendleft(batch)
+
+    def renew(self, batch: Batch, oldest_ns: int | None) -> Batch:
+        """Nothing is left out."""
+        del oldest_ns
+        return batch
 
     def discard(self, batch: Batch, reason: str) -> None:
         """Nothing is given up: the next attempt begins at what was committed."""

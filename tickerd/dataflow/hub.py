@@ -6,7 +6,7 @@ from typing import Literal
 
 from tickerd.dataflow.subscription import Filter, Subscription
 from tickerd.instruments import Namespace
-from tickerd.plugin import AnyRecord, Batch, Gap, Origin, Overflow, Position, Tick
+from tickerd.plugin import AnyRecord, Batch, Gap, Instrument, Origin, Overflow, Position, Tick
 
 Latest = dict[int, tuple[bytes, int, Origin]]
 """Token → (its newest packet, its index in that read, what that read had in common)."""
@@ -89,6 +89,19 @@ class Hub:
         table = self._latest.get(namespace, {})
         found = ((token, table.get(token)) for token in tokens)
         return [Tick(token, entry[0], entry[1], entry[2]) for token, entry in found if entry is not None]
+
+    def price(self, instrument: Instrument) -> float | None:
+        """Its last price; None when there was no tick of it yet."""
+        tick = next(iter(self.latest(instrument.namespace, (instrument.token,))), None)
+        return None if tick is None or tick.symbol not in (None, instrument.symbol) else tick.last_price
+
+    def forget_renamed(self, namespace: Namespace) -> None:
+        """Another table: a tick whose token now names something else is nobody's newest any more."""
+        latest, now = self._latest.get(namespace.name, {}), namespace.by_token
+        for token, (_, _, origin) in list(latest.items()):
+            before, after = origin.instruments.get(token), now.get(token)
+            if before is not None and (after is None or after.symbol != before.symbol):
+                del latest[token]
 
     def ticking(self) -> int:
         """How many instruments have had a tick."""

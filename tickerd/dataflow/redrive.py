@@ -95,6 +95,10 @@ class Redriving:
         else:
             self._feed.put_back(batch)
 
+    def renew(self, batch: Batch, oldest_ns: int | None) -> Batch:
+        """See `tickerd.dataflow.delivery.Feed`; letters stay what they are."""
+        return batch if batch is self._batch else self._feed.renew(batch, oldest_ns)
+
     def discard(self, batch: Batch, reason: str) -> None:
         """See `tickerd.dataflow.delivery.Feed`."""
         if batch is not self._batch:

@@ -1,8 +1,10 @@
 """Did you mean …: symbols like the one that was written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
+
+from tickerd.plugin import Listing
 
 _MOST_COMPARED = 3_000
 
@@ -16,6 +18,8 @@ def suggest(written: str, symbols: Iterable[str]) -> str | None:
     exchange, _, name = written.upper().partition(":")
     if not name:
         exchange, name = "", exchange
+    if isinstance(symbols, Listing):
+        symbols = _candidates(symbols, exchange, name)
     elsewhere: str | None = None
     near: list[str] = []
     for symbol in symbols:
@@ -31,3 +35,11 @@ def suggest(written: str, symbols: Iterable[str]) -> str | None:
     full = written.upper() if exchange else name
     matches = get_close_matches(full, islice(near, _MOST_COMPARED), n=1, cutoff=0.75)
     return matches[0] if matches else None
+
+
+def _candidates(listing: Listing, exchange: str, name: str) -> Iterator[str]:
+    """Those that can be suggested, without a look at the whole table."""
+    everywhere = listing.exchanges
+    yield from (symbol for one in everywhere if (symbol := f"{one}:{name}") in listing)
+    for one in (exchange,) if exchange else everywhere:
+        yield from listing.symbols(listing.beginning(f"{one}:{name[:1]}"))

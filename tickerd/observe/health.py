@@ -21,6 +21,10 @@ UP = frozenset({"running", "finished", "paused"})
 """States of a unit in which it does what it was told."""
 ILL = frozenset({"stale", "reconnecting", "auth_required", "rate_limited", "stopped"})
 """What a source may say of itself that is a reason; see `tickerd.plugin.Status`."""
+HARMLESS_WHEN_CLOSED = frozenset({"stale", "reconnecting", "rate_limited"})
+"""Of these, what is only a warning while no market trades: brokers go down for maintenance at night."""
+LOGIN_WARNING_S = 3600.0
+"""How long before its end a login is a reason."""
 QUEUE_WARNING = 0.8
 """Part of its buffer that a sink may fill before somebody should look."""
 SKEW_WARNING_S = 60.0
@@ -117,7 +121,9 @@ def _unit(unit: UnitPicture, component: str) -> Iterator[Reason]:
 def _source(source: SourcePicture, component: str, thresholds: Thresholds) -> Iterator[Reason]:
     if source.reported in ILL:
         text = source.reported_detail or f"the source says {source.reported!r}"
-        yield _failing(component, source.reported, text)
+        quiet = source.market == "closed" and source.reported in HARMLESS_WHEN_CLOSED
+        yield (_warning if quiet else _failing)(component, source.reported, text)
+    yield from _capacity(source, component)
     age = source.last_tick_age_s
     if source.market != "closed" and source.wanted and (age is None or age > thresholds.stale_s):
         # Without a calendar's word nobody knows whether silence is wrong.
@@ -144,13 +150,25 @@ def _source(source: SourcePicture, component: str, thresholds: Thresholds) -> It
             market=silent.market,
         )
     for instrument in source.unresolved:
+        near = source.suggestions.get(instrument)
+        hint = f"; did you mean {near}?" if near else ""
         yield Reason(
             component=component,
             severity="warning",
             problem="unknown_instrument",
-            detail=f"wanted, but the broker's list does not have it ({source.unresolved_count} in all)",
+            detail=f"wanted, but the broker's list does not have it ({source.unresolved_count} in all){hint}",
             instrument=instrument,
         )
+
+
+def _capacity(source: SourcePicture, component: str) -> Iterator[Reason]:
+    if source.surplus:
+        text = f"{source.surplus} instruments are more than it can carry and left out"
+        yield _warning(component, "over_capacity", text)
+    left_s = source.login_expires_s
+    if left_s is not None and 0 < left_s <= LOGIN_WARNING_S:
+        text = f"the login ends in {left_s / 60:.0f} minutes"
+        yield _warning(component, "login_expiring", text, age_s=left_s, limit_s=LOGIN_WARNING_S)
 
 
 def _sink(sink: SinkPicture, component: str) -> Iterator[Reason]:

@@ -84,12 +84,18 @@ class SourcePicture(UnitPicture):
     unresolved: tuple[str, ...] = ()
     """The first of the instruments that are wanted and that its dump does not have."""
     unresolved_count: int = 0
+    suggestions: Mapping[str, str] = field(default_factory=dict)
+    """What may have been meant by some of them."""
     market: Market = "unknown"
     """Whether any exchange of the instruments wanted trades now."""
     connections: int | None = None
     """To the broker; null when the plugin does not say."""
     reconnects: Mapping[str, int] = field(default_factory=dict)
     """Lost connections by reason."""
+    surplus: int = 0
+    """Instruments that are wanted and that it has no room for."""
+    login_expires_s: float | None = None
+    """Until the login with the broker ends; null where there is none, or nobody knows."""
     silent: tuple[Silent, ...] = ()
     """The first of the instruments that should have ticked."""
 

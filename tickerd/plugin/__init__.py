@@ -19,7 +19,7 @@ from tickerd.plugin.auth import (
     Validity,
 )
 from tickerd.plugin.clock import Clock
-from tickerd.plugin.errors import Closed, Rejected, Retry
+from tickerd.plugin.errors import Closed, OptionConflict, Rejected, Retry
 from tickerd.plugin.events import (
     DUPLICATE,
     FLAG_NAMES,
@@ -42,12 +42,29 @@ from tickerd.plugin.events import (
     flag_names,
 )
 from tickerd.plugin.hooks import API_VERSION, hookimpl
+from tickerd.plugin.inbound import MAX_BODY, Inbound
 from tickerd.plugin.instrument import Instrument
-from tickerd.plugin.options import Duration, Options, Secret, Size, option
+from tickerd.plugin.listening import (
+    Address,
+    HostNames,
+    Listen,
+    ListenSettings,
+    Names,
+    Network,
+    Networks,
+    TlsSettings,
+    WebOrigins,
+)
+from tickerd.plugin.listing import Listing
+from tickerd.plugin.login import LoggedIn, Login, LoginRefused
+from tickerd.plugin.messages import Message, MessageSink
+from tickerd.plugin.options import Duration, NotSecret, Options, Secret, Size, option
+from tickerd.plugin.ping import Ping, Pinged
 from tickerd.plugin.ratelimit import RATE_CLASSES, Decision, Rate, RateLimiter, RouteClass
 from tickerd.plugin.records import (
     RECORD_KINDS,
     AnyRecord,
+    Endpoint,
     Gap,
     InstrumentChange,
     Market,
@@ -55,12 +72,16 @@ from tickerd.plugin.records import (
     Order,
     Record,
     RecordKind,
+    Report,
     Status,
     record_kind,
 )
 from tickerd.plugin.scopes import ALL_SCOPES, SCOPES, Scope, exceeding, split_scopes
+from tickerd.plugin.selectors import InstrumentKey, InstrumentKeys, Match
 from tickerd.plugin.sink import (
+    Catalogue,
     Delivery,
+    History,
     Overflow,
     Reject,
     ServingContext,
@@ -76,6 +97,7 @@ __all__ = [
     "API_VERSION",
     "DUPLICATE",
     "FLAG_NAMES",
+    "MAX_BODY",
     "MODES",
     "OHLC",
     "OUT_OF_ORDER",
@@ -84,11 +106,13 @@ __all__ = [
     "SCOPES",
     "SNAPSHOT",
     "SUSPICIOUS",
+    "Address",
     "AnyRecord",
     "AuthContext",
     "Authenticator",
     "Batch",
     "BulkCodec",
+    "Catalogue",
     "Clock",
     "Closed",
     "Codec",
@@ -100,21 +124,43 @@ __all__ = [
     "Depth",
     "Duration",
     "Ending",
+    "Endpoint",
     "Gap",
+    "History",
+    "HostNames",
+    "Inbound",
     "Instrument",
     "InstrumentChange",
+    "InstrumentKey",
+    "InstrumentKeys",
     "Instruments",
     "Keys",
     "Level",
     "Limits",
+    "Listen",
+    "ListenSettings",
     "Listener",
+    "Listing",
+    "LoggedIn",
+    "Login",
+    "LoginRefused",
     "Market",
+    "Match",
+    "Message",
+    "MessageSink",
     "Mode",
+    "Names",
+    "Network",
+    "Networks",
+    "NotSecret",
     "Notice",
+    "OptionConflict",
     "Options",
     "Order",
     "Origin",
     "Overflow",
+    "Ping",
+    "Pinged",
     "Position",
     "Principal",
     "Rate",
@@ -123,6 +169,7 @@ __all__ = [
     "RecordKind",
     "Reject",
     "Rejected",
+    "Report",
     "Request",
     "Retry",
     "RouteClass",
@@ -142,9 +189,11 @@ __all__ = [
     "Status",
     "Subscription",
     "Tick",
+    "TlsSettings",
     "Transport",
     "UnitContext",
     "Validity",
+    "WebOrigins",
     "exceeding",
     "flag_names",
     "hookimpl",

@@ -9,16 +9,38 @@ class Retry(Exception):
     Args:
         reason: short words for logs and status, for example ``"disk full"``; never a secret.
         after: seconds to wait at least; None leaves it to the sink's ``retry`` option.
+        weight: for how many failures it counts with the sink's breaker; 0 when the other side is not to blame.
+        response: what the other side answered; its first bytes are kept with a dead letter.
     """
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, after: float | None = None, *, weight: int = 1, response: bytes = b""
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
+        self.weight = weight
+        self.response = response
 
 
 class Rejected(Exception):
     """Raised by a source or sink when the other side refused it for good until a person acts."""
+
+
+class OptionConflict(ValueError):
+    """Raised by a sink's ``common``: one of the options that every sink has does not go with this sink's own.
+
+    Args:
+        option: its name, or its dotted path such as ``batch.max_ticks``.
+        text: what is wrong; holds nothing that was written there.
+        hint: what to do.
+    """
+
+    def __init__(self, option: str, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.option = option
+        self.text = text
+        self.hint = hint
 
 
 class Closed(RuntimeError):

@@ -1,6 +1,7 @@
 """How a plugin declares its options: a pydantic model whose fields say what they mean and how a reload applies them."""
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,17 @@ class Options(BaseModel):
 def option(default: Any = ..., *, doc: str, reload: ReloadClass = "unit", **constraints: Any) -> Any:
     """One option. ``doc`` is a sentence for the reference; ``constraints`` are pydantic's (``ge``, ``pattern``…)."""
     return Field(default, description=doc, json_schema_extra={"reload": reload}, **constraints)
+
+
+@dataclass(frozen=True)
+class NotSecret:
+    """Says of an option's type that its values may be shown, although the option's name sounds like a secret.
+
+    Example:
+        >>> from typing import Annotated
+        >>> class Settings(Options):
+        ...     keys: Annotated[int, NotSecret()] = option(100, doc="How many are remembered.")
+    """
 
 
 _NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%]*)", re.ASCII)

@@ -31,9 +31,11 @@ class Gap(Record, tag="gap"):
 
 
 class Status(Record, tag="status"):
-    """The state of one upstream connection changed."""
+    """The state of one upstream connection changed, or (with no connection) that of the login."""
 
-    state: Literal["connected", "stale", "reconnecting", "auth_required", "rate_limited", "stopped"]
+    state: Literal[
+        "connected", "stale", "reconnecting", "auth_required", "rate_limited", "stopped", "login_expiring"
+    ]
     detail: str = ""
 
 
@@ -67,8 +69,25 @@ class Notice(Record, tag="notice"):
     data: Any
 
 
-AnyRecord = Gap | Status | Market | Order | InstrumentChange | Notice
-RecordKind = Literal["gap", "status", "market", "order", "instrument", "notice"]
+class Endpoint(Record, tag="endpoint"):
+    """A place that a sink delivers to, named by ``source`` (``sink.alerts``), is failing, works again, or was given up."""
+
+    state: Literal["failing", "recovered", "disabled"]
+    detail: str = ""
+
+
+class Report(Record, tag="report"):
+    """What another program told us, in a request that was verified."""
+
+    id: str
+    """The sender's, as far as there is one; a report is published once."""
+    kind: str
+    """What the sender calls it; may be empty."""
+    data: Any
+
+
+AnyRecord = Gap | Status | Market | Order | InstrumentChange | Notice | Endpoint | Report
+RecordKind = Literal["gap", "status", "market", "order", "instrument", "notice", "endpoint", "report"]
 RECORD_KINDS: tuple[str, ...] = get_args(RecordKind)
 
 

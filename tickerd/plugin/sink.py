@@ -71,6 +71,14 @@ class Catalogue(Protocol):
         """By ``EXCHANGE:SYMBOL`` or token. While a dump is still missing, any token gives a nameless instrument."""
         ...
 
+    def matching(self, pattern: str, most: int) -> Sequence[Instrument]:
+        """At most so many of those whose symbols fit: ``*`` is any text, ``?`` any one character.
+
+        Raises:
+            ValueError: it is no pattern, such as ``NSE:NIFTY*``, or has too many wildcards.
+        """
+        ...
+
     def tables(self) -> Sequence[Mapping[str, Instrument]]:
         """By symbol, one table for each namespace. They are never changed, only replaced: compare them by ``is``.
 
@@ -84,7 +92,7 @@ class ServingContext(UnitContext, Protocol):
 
     @property
     def stopping(self) -> trio.Event:
-        """Set when the unit shall end: take no more clients, say goodbye to those there are, and return from ``run``."""
+        """Set when the unit shall end: take no more clients, take leave of those there are, return from ``run``."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from tickerd.plugin.clock import Clock
 from tickerd.plugin.events import Batch
 from tickerd.plugin.instrument import Instrument
+from tickerd.plugin.listing import Listing
 from tickerd.plugin.options import Options
 
 Mode = Literal["ltp", "quote", "full"]
@@ -40,8 +41,12 @@ class Demand(Protocol):
 class Instruments(Protocol):
     """The core's instrument table, as far as a source needs it."""
 
-    def load(self, instruments: Iterable[Instrument]) -> None:
-        """Replace this source's namespace of the table; what is wanted is resolved against it at once."""
+    def load(self, instruments: Iterable[Instrument] | Listing) -> None:
+        """Replace this source's namespace of the table; what is wanted is resolved against it at once.
+
+        As a `Listing` a table takes a tenth of the memory; ticks then carry the names of instruments that were
+        in the source's demand.
+        """
         ...
 
     def get(self, token: int) -> Instrument | None:
@@ -130,6 +135,12 @@ class Source(ABC):
 
     @abstractmethod
     def __init__(self, options: Any) -> None: ...
+
+    @classmethod
+    def capacity_of(cls, options: Any) -> int | None:
+        """Most instruments that it can carry with these options; `capacity` where they make no difference."""
+        del options
+        return cls.capacity
 
     @abstractmethod
     async def run(self, ctx: SourceContext, *, task_status: trio.TaskStatus[None]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import trio
 
 from tickerd.dataflow.demand import Demand
 from tickerd.dataflow.subscription import Filter, Subscription
-from tickerd.instruments import InstrumentTable, Namespace
+from tickerd.instruments import Namespace
+from tickerd.instruments.selectors import matching
+from tickerd.instruments.table import is_expired
 from tickerd.journal.cursor import Cursor
 from tickerd.plugin import (
     Batch,
@@ -24,8 +27,10 @@ from tickerd.plugin import (
     Request,
     Tick,
 )
+from tickerd.plugin.selectors import Key, parse_key
 from tickerd.runtime.house import House
 from tickerd.runtime.unit import Unit
+from tickerd.wire.day import day_of
 
 
 class Context:
@@ -98,7 +103,7 @@ class ServingContext(Context):
     def __init__(self, unit: Unit, name: str, house: House, stopping: trio.Event) -> None:
         super().__init__(unit, name, house)
         self.stopping = stopping
-        self.instruments = Catalogue(house.table)
+        self.instruments = Catalogue(house)
         self._owner = f"{unit.name} {id(self)}"  # in a reload the next one wants before this one lets go
 
     @property
@@ -150,11 +155,9 @@ class ServingContext(Context):
     def want(self, changes: Mapping[str | int, Mode | None]) -> dict[str | int, str]:
         """See `tickerd.plugin.ServingContext`."""
         self.check()
-        wants = getattr(self._house, "wants", None)
-        if wants is None:
-            return {}
-        answer = wants.change(self._owner, changes)
-        return {refused.item: refused.code for refused in answer.rejected}
+        wanted: dict[Key, Mode | None] = dict(changes.items())
+        answer = self._house.wants.change(self._owner, wanted)
+        return {one.item: one.code for one in answer.rejected if isinstance(one.item, str | int)}
 
     async def authenticate(self, request: Request) -> Principal | None:
         """See `tickerd.plugin.ServingContext`."""
@@ -183,21 +186,20 @@ class ServingContext(Context):
 
     def close(self) -> None:
         """From now on every call raises `Closed`; what it wanted is released."""
-        wants = getattr(self._house, "wants", None)
-        if self._open and wants is not None:
-            wants.release(self._owner)
+        if self._open:
+            self._house.wants.release(self._owner)
         super().close()
 
 
 class Catalogue:
     """`tickerd.plugin.Catalogue`."""
 
-    def __init__(self, table: InstrumentTable) -> None:
-        self._table = table
+    def __init__(self, house: House) -> None:
+        self._house = house
 
     def find(self, key: str | int) -> Instrument | None:
         """See `tickerd.plugin.Catalogue`."""
-        namespaces = self._table.namespaces()
+        namespaces = self._house.table.namespaces()
         for namespace in namespaces:
             found = namespace.by_symbol.get(key) if isinstance(key, str) else namespace.get(key)
             if found is not None:
@@ -205,6 +207,14 @@ class Catalogue:
         nameless = (one.find(key) for one in namespaces if not one.loaded and isinstance(key, int))
         return next(nameless, None)
 
+    def matching(self, pattern: str, most: int) -> list[Instrument]:
+        """See `tickerd.plugin.Catalogue`."""
+        parse_key(pattern)
+        today = day_of(self._house.clock.now_ns()).isoformat()
+        listings = [namespace.listing for namespace in self._house.table.namespaces()]
+        found = (one.at(row) for one in listings for row in matching(one, pattern))
+        return list(islice((one for one in found if not is_expired(one, today)), most))
+
     def tables(self) -> list[Mapping[str, Instrument]]:
         """See `tickerd.plugin.Catalogue`."""
-        return [namespace.by_symbol for namespace in self._table.namespaces()]
+        return [namespace.by_symbol for namespace in self._house.table.namespaces()]

@@ -1,15 +1,20 @@
 """What all units of a daemon share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import trio
+
 from tickerd.dataflow.hub import Hub
-from tickerd.instruments import InstrumentTable
+from tickerd.dataflow.valve import Valves
+from tickerd.dataflow.wants import Wants
+from tickerd.instruments import InstrumentTable, SelectorBook
 from tickerd.plugin import Clock, Decision, Principal, Request
 from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.recorder import Recorder
 from tickerd.state import Database, StateDirectory
+from tickerd.wire.day import day_of
 
 
 class Charge(Protocol):
@@ -43,6 +48,10 @@ class Access(Protocol):
         ...
 
 
+SENDING = 64
+"""Messages that all outboxes together send at the same time, at most."""
+
+
 @dataclass(frozen=True)
 class House:
     """Made by the daemon, handed down."""
@@ -59,3 +68,17 @@ class House:
     """Keeps a secret out of the log."""
     access: Access | None = None
     """None: nobody can be told from anybody, so that no sink lets anyone in."""
+    sending: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(SENDING))
+    """Shared by all outboxes."""
+    valves: Valves = field(default_factory=Valves)
+    """By which sinks are paused and flushed."""
+    wants: Wants = field(init=False)
+    """Who wants which instruments; runs as a task of the daemon."""
+
+    def __post_init__(self) -> None:
+        """Wants go by the day of the market, and by the prices that have passed through the hub."""
+        book = SelectorBook(lambda: day_of(self.clock.now_ns()).isoformat(), self.hub.price)
+        wants = Wants(
+            self.table, book, lambda records: self.hub.publish_records(*records), self.hub.forget_renamed
+        )
+        object.__setattr__(self, "wants", wants)

@@ -149,6 +149,11 @@ class PlaybackFeed:
         """See `tickerd.dataflow.delivery.Feed`."""
         self._ahead.appendleft(batch)
 
+    def renew(self, batch: Batch, oldest_ns: int | None) -> Batch:
+        """See `tickerd.dataflow.delivery.Feed`; what was recorded is old."""
+        del oldest_ns
+        return batch
+
     def discard(self, batch: Batch, reason: str) -> None:
         """The sink ends with it."""
 

@@ -1,7 +1,7 @@
 """The kinds of units: sources, pushing sinks, serving sinks."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -10,14 +10,15 @@ import trio
 from tickerd.config.settings import SinkSettings, SourceSettings
 from tickerd.dataflow.commit import DurableCommit
 from tickerd.dataflow.delivery import Commit, Feed, Meter, NoCommit, deliver
-from tickerd.dataflow.demand import Demand, Key
+from tickerd.dataflow.demand import YAML, Demand, Wish
 from tickerd.dataflow.durable import DurableFeed
 from tickerd.dataflow.letters import dead_letters
 from tickerd.dataflow.redrive import Redriving
 from tickerd.dataflow.release import Releasable
 from tickerd.dataflow.subscription import Filter
+from tickerd.dataflow.valve import Valved
 from tickerd.dataflow.wanted import Wanted
-from tickerd.instruments import InstrumentTable
+from tickerd.dataflow.wants import Wants
 from tickerd.plugin import (
     AnyRecord,
     Batch,
@@ -34,12 +35,10 @@ from tickerd.plugin import (
 from tickerd.runtime.context import Context, ServingContext, SourceContext
 from tickerd.runtime.house import House
 from tickerd.runtime.plan import UnitSettings
+from tickerd.runtime.posting import by_message, guard_of, post
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.unit import Attempt, Unit
 from tickerd.state import StateError, cursors, deadletters
-
-YAML = "yaml"
-"""Owner of what the configuration wants."""
 
 
 class ConfiguredUnit(Unit):
@@ -118,7 +117,9 @@ class SourceUnit(ConfiguredUnit):
     def __init__(self, settings: SourceSettings, house: House, changed: Callable[[Unit], None]) -> None:
         super().__init__(settings, house, changed)
         self.namespace = house.table.namespace(settings.type.namespace or settings.name)
-        self.demand = Demand(self.namespace)
+        self.demand = house.wants.join(
+            settings.name, self.namespace, settings.type.capacity_of(settings.options)
+        )
         self.demand.want(YAML, _wants(settings))
 
     async def body(self, attempt: Attempt) -> None:
@@ -148,8 +149,8 @@ class SourceUnit(ConfiguredUnit):
             self.demand.want(YAML, _wants(self.settings))
 
 
-def _wants(settings: SourceSettings) -> dict[Key, Mode]:
-    return {key: entry.mode for entry in settings.subscribe for key in entry.instruments}
+def _wants(settings: SourceSettings) -> dict[Wish, Mode]:
+    return {key: entry.mode for entry in settings.subscribe for key in entry.keys}
 
 
 class SinkUnit(ConfiguredUnit):
@@ -161,14 +162,28 @@ class SinkUnit(ConfiguredUnit):
     def __init__(self, settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> None:
         super().__init__(settings, house, changed)
         self.meter = Meter()
+        self.guard = guard_of(settings, house, self.name)
         self._released = False
         self._held: Releasable | None = None
+        self._valved: Valved | None = None
+        self._is_ending = False
 
     def release(self) -> None:
         """See `ConfiguredUnit.release`: the batch in hand is finished, and no more is taken."""
         self._released = True
         if self._held is not None:
             self._held.release()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is handed nothing at present."""
+        return not self._house.valves.of(self.settings.name).is_open
+
+    def _end_valve(self) -> None:
+        """Do not wait to be resumed before the end."""
+        self._is_ending = True
+        if self._valved is not None:
+            self._valved.end()
 
     @abstractmethod
     def open_feed(self, sink: Sink) -> AbstractAsyncContextManager[tuple[Feed, Commit]]:
@@ -200,9 +215,27 @@ class SinkUnit(ConfiguredUnit):
                 )
                 await self.after_predecessor(attempt)
                 plain, commit = await stack.enter_async_context(self.open_feed(sink))
-                self._held = Releasable(plain)
+                valve = self._house.valves.of(settings.name)
+                self._valved = Valved(plain, valve, NoCommit() if by_message(settings) else commit)
+                if self._is_ending:
+                    self._valved.end()
+                self._held = Releasable(self._valved)
                 if self._released:
                     self._held.release()
+                if by_message(settings):
+                    attempt.started()
+                    await post(
+                        settings,
+                        self._house,
+                        sink,
+                        plain=plain,
+                        held=self._held,
+                        commit=commit,
+                        guard=self.guard,
+                        meter=self.meter,
+                        log=context.log,
+                    )
+                    return
                 feed = Redriving(self._held, self._house.db, settings.name, self.clock)
 
                 async def answered(batch: Batch, rejects: Sequence[Reject]) -> None:
@@ -221,6 +254,8 @@ class SinkUnit(ConfiguredUnit):
                     clock=self.clock,
                     retrying=retrying,
                     answered=answered,
+                    guard=self.guard,
+                    keeps=settings.delivery == "durable",
                 )
         finally:
             self.revoke()
@@ -239,7 +274,7 @@ class LiveSinkUnit(SinkUnit):
 
     def __init__(self, settings: SinkSettings, house: House, changed: Callable[[Unit], None]) -> None:
         super().__init__(settings, house, changed)
-        wanted = sink_filter(settings, house.table)
+        wanted = sink_filter(settings, house.wants)
         _, self.subscription = house.hub.subscribe(self.name, settings.overflow, settings.buffer, wanted)
         self._bequeathed = False
 
@@ -259,7 +294,8 @@ class LiveSinkUnit(SinkUnit):
     @property
     def dropped(self) -> int:
         """See `SinkUnit.dropped`."""
-        return self.subscription.dropped + self.meter.lost + self.meter.rejected
+        lost = self.meter.lost + self.meter.rejected + self.meter.given_up
+        return self.subscription.dropped + self.subscription.expired + lost
 
     @property
     def queued_bytes(self) -> int:
@@ -275,13 +311,17 @@ class LiveSinkUnit(SinkUnit):
 
     def _follow(self, old: UnitSettings) -> None:
         settings = self.settings
-        wanted = sink_filter(settings, self._house.table)
+        wanted = sink_filter(settings, self._house.wants)
         self.subscription.alter(settings.overflow, settings.buffer, wanted)
 
     def finish(self) -> None:
         """See `Unit.finish`."""
-        if not self._bequeathed:
-            self.subscription.end()
+        if self._bequeathed:
+            return
+        if self.paused:
+            self.meter.lost += self.subscription.queued_ticks
+        self.subscription.end()
+        self._end_valve()
 
     def close(self) -> None:
         """See `Unit.close`."""
@@ -311,8 +351,12 @@ class DurableSinkUnit(SinkUnit):
             house.hub,
             self.name,
             settings.buffer,
-            sink_filter(settings, house.table),
-            Wanted(settings.events, settings.instruments),
+            sink_filter(settings, house.wants),
+            Wanted(
+                settings.events,
+                settings.instruments,
+                current=house.wants.selection(settings.instruments or ()),
+            ),
             after,
             house.recorder.open_cursor,
         )
@@ -327,7 +371,7 @@ class DurableSinkUnit(SinkUnit):
     def _on_disk(self, after: Position, recorder: Recorder) -> Position:
         """Set a cursor beyond the journal's end back to it: what lay between was lost in a power cut."""
         end = recorder.last_on_disk(after)
-        if end < after:
+        if end < after and not by_message(self.settings):  # an outbox has what lay between
             structlog.get_logger().error(
                 "cursor is beyond the journal", unit=self.name, lost=after.seq - end.seq
             )
@@ -356,6 +400,7 @@ class DurableSinkUnit(SinkUnit):
         self._finished = True
         if self._feed is not None:
             self._feed.end()
+        self._end_valve()
 
 
 class ServingUnit(ConfiguredUnit):
@@ -399,7 +444,7 @@ def sink_unit(
     return LiveSinkUnit(settings, house, changed)
 
 
-def sink_filter(settings: SinkSettings, table: InstrumentTable) -> Filter:
+def sink_filter(settings: SinkSettings, wants: Wants) -> Filter:
     """The part of the stream that a sink's ``events`` and ``instruments`` ask for."""
     kinds = frozenset(settings.events)
 
@@ -408,24 +453,5 @@ def sink_filter(settings: SinkSettings, table: InstrumentTable) -> Filter:
 
     if settings.instruments is None:
         return Filter(ticks="tick" in kinds, records=wanted_record)
-    return Filter(ticks="tick" in kinds, tokens=Tokens(settings.instruments, table), records=wanted_record)
-
-
-class Tokens:
-    """Today's tokens of the instruments that a sink lists; looked up again when a dump was loaded."""
-
-    def __init__(self, keys: Sequence[Key], table: InstrumentTable) -> None:
-        self._keys = keys
-        self._table = table
-        self._seen: tuple[int, ...] = ()
-        self._tokens: frozenset[int] = frozenset()
-
-    def __call__(self) -> Collection[int]:
-        """The tokens, from the cache while no table has changed."""
-        namespaces = self._table.namespaces()
-        seen = tuple(id(namespace.by_token) for namespace in namespaces)
-        if seen != self._seen:
-            self._seen = seen
-            found = (namespace.find(key) for key in self._keys for namespace in namespaces)
-            self._tokens = frozenset(instrument.token for instrument in found if instrument is not None)
-        return self._tokens
+    tokens = wants.selection(settings.instruments)
+    return Filter(ticks="tick" in kinds, tokens=tokens, records=wanted_record)

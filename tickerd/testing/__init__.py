@@ -14,12 +14,11 @@ if TYPE_CHECKING:
         FakeContext,
         FakeDemand,
         FakeInstruments,
-        FakeServingContext,
-        FakeSubscription,
         stamped,
     )
     from tickerd.testing.hosts import START_DEADLINE_S, STOP_DEADLINE_S, running, writing
     from tickerd.testing.samples import sample_batches, sample_records, sample_rows
+    from tickerd.testing.serving import FakeServingContext, FakeSubscription
 
 __all__ = [
     "START_DEADLINE_S",
@@ -45,7 +44,7 @@ __all__ = [
     "writing",
 ]
 
-_MODULES = ("fakes", "hosts", "samples", "auth", "conformance")
+_MODULES = ("fakes", "hosts", "samples", "auth", "conformance", "serving")
 
 
 def __getattr__(name: str) -> Any:

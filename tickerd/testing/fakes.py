@@ -1,8 +1,7 @@
 """Contexts to run a source or a sink in, without a daemon."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from tickerd.plugin import (
     Clock,
     Closed,
     Instrument,
+    Listing,
     Mode,
     Origin,
-    Overflow,
     Position,
-    Subscription,
 )
 
 
@@ -60,10 +58,13 @@ class FakeInstruments:
 
     def __init__(self) -> None:
         self.table: dict[int, Instrument] = {}
+        self.by_symbol: dict[str, Instrument] = {}
 
-    def load(self, instruments: Iterable[Instrument]) -> None:
+    def load(self, instruments: Iterable[Instrument] | Listing) -> None:
         """See `tickerd.plugin.Instruments`."""
-        self.table = {instrument.token: instrument for instrument in instruments}
+        rows = instruments.values() if isinstance(instruments, Listing) else instruments
+        self.table = {instrument.token: instrument for instrument in rows}
+        self.by_symbol = {instrument.symbol: instrument for instrument in self.table.values()}
 
     def get(self, token: int) -> Instrument | None:
         """See `tickerd.plugin.Instruments`."""
@@ -136,68 +137,6 @@ class FakeContext:
         if self._closed:
             raise Closed(f"unit {self.name!r} has stopped and still uses its context")
         self._changed.set()
-
-
-class FakeSubscription:
-    """What a serving sink reads from; a test feeds it with `push` and ends it with `close`."""
-
-    def __init__(self, bound: int = 1000) -> None:
-        self._in, self._out = trio.open_memory_channel[Batch](bound)
-
-    def push(self, batch: Batch) -> None:
-        """Hand over one batch; ``trio.WouldBlock`` when nobody reads."""
-        self._in.send_nowait(batch)
-
-    def close(self) -> None:
-        """The stream ends."""
-        self._in.close()
-
-    async def receive(self, max_ticks: int = 10_000) -> Batch:
-        """See `tickerd.plugin.Subscription`."""
-        del max_ticks
-        return await self._out.receive()
-
-
-class FakeServingContext(FakeContext):
-    """Stands in for a serving sink's context: real sockets on loopback, subscriptions that a test feeds."""
-
-    def __init__(self, state_dir: Path, name: str = "unit", clock: Clock | None = None) -> None:
-        super().__init__(state_dir, name, clock)
-        self.listening: dict[str, trio.SocketListener] = {}
-        """By the address that was asked for; the port is one that was free."""
-        self.subscriptions: list[FakeSubscription] = []
-        """Those that are open now, oldest first."""
-
-    async def listen(self, address: str) -> trio.SocketListener:
-        """See `tickerd.plugin.ServingContext`; always some free port of 127.0.0.1."""
-        self._use()
-        if address not in self.listening:
-            (self.listening[address],) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        return self.listening[address]
-
-    @contextmanager
-    def subscribe(
-        self,
-        tokens: Callable[[], Collection[int]] | None = None,
-        *,
-        overflow: Overflow = "conflate",
-        buffer: int = 2**23,
-    ) -> Iterator[tuple[Position, Subscription]]:
-        """See `tickerd.plugin.ServingContext`."""
-        del tokens, overflow, buffer
-        self._use()
-        subscription = FakeSubscription()
-        self.subscriptions.append(subscription)
-        try:
-            yield Position(1, self.seq), subscription
-        finally:
-            self.subscriptions.remove(subscription)
-
-    async def aclose(self) -> None:
-        """Close what the host would close: the listening sockets."""
-        self.close()
-        for listener in self.listening.values():
-            await listener.aclose()
 
 
 def stamped(

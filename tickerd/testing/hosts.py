@@ -1,8 +1,9 @@
 """Runs one unit as the supervisor does: with its deadlines, and with a context that closes behind it."""
 
+import math
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -53,25 +54,23 @@ async def writing(sink: AnySink, ctx: FakeContext) -> AsyncIterator[AnySink]:
         AssertionError: it did not open or close in time.
     """
     name = type(sink).__name__
-    entered = False
+    late = f"{name}.__aenter__ did not return within {START_DEADLINE_S:g} s"
     try:
-        with _deadline(f"{name}.__aenter__", START_DEADLINE_S):
+        # one scope round everything: what the sink opens, such as a nursery, must be able to outlive its deadline
+        with trio.CancelScope(deadline=trio.current_time() + START_DEADLINE_S) as limit:
             opened = await sink.__aenter__()
-        entered = True
-        yield opened
+            limit.deadline = math.inf
+            try:
+                yield opened
+            finally:
+                limit.shield = True
+                limit.deadline = trio.current_time() + STOP_DEADLINE_S
+                late = f"{name}.__aexit__ did not return within {STOP_DEADLINE_S:g} s"
+                await sink.__aexit__(*sys.exc_info())  # noqa: ASYNC102 - shielded, with a limit
+        if limit.cancelled_caught:
+            raise AssertionError(late)
     finally:
-        if entered:
-            with trio.CancelScope(shield=True), _deadline(f"{name}.__aexit__", STOP_DEADLINE_S):
-                await sink.__aexit__(*sys.exc_info())
         ctx.close()
-
-
-@contextmanager
-def _deadline(what: str, seconds: float) -> Iterator[None]:
-    with trio.move_on_after(seconds) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise AssertionError(f"{what} did not return within {seconds:g} s")
 
 
 async def _host(  # noqa: ASYNC114, ASYNC128 - the unit calls `started`

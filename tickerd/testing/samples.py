@@ -7,6 +7,7 @@ from tickerd.plugin import (
     AnyRecord,
     Batch,
     Depth,
+    Endpoint,
     Gap,
     Instrument,
     InstrumentChange,
@@ -14,6 +15,7 @@ from tickerd.plugin import (
     Market,
     Notice,
     Order,
+    Report,
     Row,
     Status,
 )
@@ -69,6 +71,8 @@ def sample_records() -> list[AnyRecord]:
         Order(data={"order_id": "1", "status": "COMPLETE", "tag": None}, ts_recv=_NS),
         InstrumentChange(symbol="NSE:INFY", change="unknown", ts_recv=_NS),
         Notice(kind="message", data={"text": "\u20b9 \N{GRINNING FACE} \x00"}, ts_recv=_NS),
+        Endpoint(source="sink.alerts", state="failing", detail="status 500", ts_recv=_NS),
+        Report(id="1", kind="ping", data={"text": "x"}, ts_recv=_NS),
     ]
 
 

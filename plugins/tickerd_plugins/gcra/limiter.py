@@ -2,9 +2,9 @@
 
 import math
 from collections import OrderedDict
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from tickerd.plugin import Decision, Options, Rate, RateLimiter, option
+from tickerd.plugin import Decision, NotSecret, Options, Rate, RateLimiter, option
 
 _SLACK_S = 1e-6
 """Sums of floats may be off by less; whoever waits exactly as long as he was told is let through."""
@@ -16,7 +16,7 @@ class GcraOptions(Options):
     burst: int | None = option(
         None, doc="Calls that may come at once; by default as many as the rate's number.", reload="live", ge=1
     )
-    keys: int = option(
+    keys: Annotated[int, NotSecret()] = option(
         100_000,
         doc="Callers that are remembered; beyond it those longest silent are forgotten.",
         reload="live",

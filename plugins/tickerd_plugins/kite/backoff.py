@@ -1,32 +1,32 @@
-"""How long to wait before the next attempt: doubling, capped, with full jitter. Pure."""
+"""How long to wait before the next attempt: doubling, capped, with jitter, and never below the first wait."""
 
 import random
 from collections.abc import Callable
 
+from tickerd.plugin.backoff import backoff
+
 
 class BackOff:
-    """Waits that double up to a cap; each is drawn from zero to its ceiling, but never below ``initial``.
+    """Counts attempts that failed, for `tickerd.plugin.backoff`.
 
     Args:
-        initial: seconds of the first ceiling, and the shortest wait there is.
-        cap: seconds of the highest ceiling.
-        draw: picks a wait between two bounds.
+        initial: seconds of the first wait, and the shortest wait there is.
+        cap: seconds of the longest wait.
+        draw: gives a float in [0, 1).
     """
 
-    def __init__(
-        self, initial: float, cap: float, draw: Callable[[float, float], float] = random.uniform
-    ) -> None:
+    def __init__(self, initial: float, cap: float, draw: Callable[[], float] = random.random) -> None:
         self._initial = initial
         self._cap = cap
         self._draw = draw
-        self._ceiling = initial
+        self._attempt = 0
 
     def next(self) -> float:
         """Seconds to wait now."""
-        wait = max(self._initial, self._draw(0.0, self._ceiling))
-        self._ceiling = min(self._cap, self._ceiling * 2)
-        return wait
+        self._attempt += 1
+        wait = backoff(self._attempt, initial=self._initial, cap=self._cap, random=self._draw)
+        return max(self._initial, wait)
 
     def reset(self) -> None:
         """Begin anew with the shortest wait."""
-        self._ceiling = self._initial
+        self._attempt = 0

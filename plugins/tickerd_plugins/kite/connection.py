@@ -1,15 +1,16 @@
 """One upstream connection: dialled, kept up, dialled again, and the records that tell of its outages."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import trio
 
 from tickerd.plugin import Batch, Gap, Mode, SourceContext, Status
 from tickerd_plugins.kite.backoff import BackOff
 from tickerd_plugins.kite.credentials import Credentials
+from tickerd_plugins.kite.gate import Gate
 from tickerd_plugins.kite.options import KiteOptions
 from tickerd_plugins.kite.outage import Outage, Reason, State, outages
 from tickerd_plugins.kite.session import Session, Socket, Wanted
@@ -19,6 +20,9 @@ HEALTHY_AFTER = 30.0
 
 Dial = Callable[[str], AbstractAsyncContextManager[Socket]]
 """Opens a socket with an access token; raises `Outage` (perhaps in an exception group) when it cannot."""
+Named = Literal["all"] | Sequence[str]
+"""Instruments as a gap record names them."""
+Name = Callable[[Collection[int]], Named]
 
 
 class Hole(NamedTuple):
@@ -27,15 +31,21 @@ class Hole(NamedTuple):
     reason: Reason
     since_ns: int
     after: tuple[int, int] | None
+    tokens: frozenset[int]
+    """What the connection carried."""
 
 
 class Connection:
     """Carries a set of {token: mode} over one upstream socket at a time, for ever.
 
+    While nothing is wanted of it there is no socket; only the first one is kept, for order updates.
+
     Args:
         number: which of the source's connections it is, from 0.
         changed: called when its state or detail is another.
-        draw: see `BackOff`.
+        gate: shared with the other connections of the login.
+        name: names instruments by their tokens, ``all`` where these are all that the source brings.
+        take: called with what it reads; publishes it.
     """
 
     def __init__(
@@ -47,11 +57,16 @@ class Connection:
         dial: Dial,
         credentials: Credentials,
         changed: Callable[[], None],
+        gate: Gate | None = None,
         backoff: BackOff | None = None,
+        name: Name = lambda _: "all",
+        take: Callable[[Batch], None] | None = None,
     ) -> None:
         self.number = number
-        self.state: State = "connecting"
+        self.state: State = "connecting" if number == 0 else "idle"
         self.detail = ""
+        self.since_ns = ctx.clock.now_ns()
+        """When it came into this state."""
         self.reconnects: Counter[str] = Counter()
         self.last_frame_ns: int | None = None
         self._options = options
@@ -59,6 +74,14 @@ class Connection:
         self._dial = dial
         self._credentials = credentials
         self._changed = changed
+        self._gate = gate or Gate()
+        self._name = name
+        self._take = take or ctx.publish
+        self._token = ""
+        """What the newest attempt was made with."""
+        self._retired = ""
+        """What no socket shall be open with any more."""
+        self._reopened = trio.Event()
         self._backoff = backoff or BackOff(options.backoff_initial, options.backoff_cap)
         self._wanted = Wanted()
         self._session: Session | None = None
@@ -72,6 +95,23 @@ class Connection:
     def want(self, tokens: Mapping[int, Mode]) -> None:
         """Replace what it should carry; only the difference is sent on an open socket."""
         self._wanted.set(tokens)
+        if self._session is not None and not self.is_needed:
+            self._session.end(Outage("unneeded", ""))
+
+    async def renew(self, token: str) -> None:
+        """Be connected with this access token; returns when an open socket has been made anew with it."""
+        if self._token == token:
+            return
+        self._retired = self._token
+        if self._session is not None:
+            self._reopened = trio.Event()
+            self._session.end(_new_login())
+            await self._reopened.wait()
+
+    @property
+    def is_needed(self) -> bool:
+        """There is something to carry."""
+        return self.number == 0 or bool(self._wanted.tokens)
 
     @property
     def wanted(self) -> Mapping[int, Mode]:
@@ -98,19 +138,25 @@ class Connection:
     async def run(self) -> None:
         """Keep it up until cancelled."""
         while True:
-            token = await self._token()
+            while not self.is_needed:
+                self._rest()
+                await self._wanted.changed()
+            token = self._token = await self._access_token()
             outage = await self._attempt(token)
             if self._frames and self._frames[1] - self._frames[0] >= HEALTHY_AFTER:
                 self._backoff.reset()
             self._frames = None
+            if outage.reason == "unneeded":
+                continue
             wait = outage.wait(self._backoff.next())
-            self._ctx.log.warning(
+            log = self._ctx.log.info if outage.reason == "login" else self._ctx.log.warning
+            log(
                 "connection lost" if self._hole else "cannot connect",
                 connection=self.number, reason=outage.reason, detail=outage.detail, retry_in=round(wait, 2),
             )  # fmt: skip
             await self._pause(wait, token, outage)
 
-    async def _token(self) -> str:
+    async def _access_token(self) -> str:
         token = await self._credentials.access_token()
         if token is None:
             self._enter("auth_required", self._credentials.problem)
@@ -118,18 +164,22 @@ class Connection:
         return token
 
     async def _pause(self, wait: float, token: str, outage: Outage) -> None:
-        """Wait; a new access token ends the wait for one."""
+        """Wait; after a refusal a new access token ends the wait, and so does the old one once it is taken."""
         with trio.move_on_after(wait):
-            if outage.reason == "auth":
-                await self._credentials.changed(token)
-            else:
+            if outage.reason != "auth":
                 await trio.sleep_forever()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_after, self._gate.reopened, nursery.cancel_scope)
+                await self._credentials.changed(token)
+                nursery.cancel_scope.cancel()
 
     async def _attempt(self, token: str) -> Outage:
         """One socket from dialling to its end; says why it ended."""
         outage = Outage("protocol", "the connection ended without a reason")
         try:
+            await self._gate.enter(token)
             async with self._dial(token) as socket:
+                self._gate.leave(token)
                 self._opened(socket)
                 assert self._session is not None
                 try:
@@ -140,11 +190,18 @@ class Connection:
                         self._ended(ended)
                     raise
         except* Outage as group:
-            outage = next(outages(group), outage)
+            outage = await self._gate.failed(token, next(outages(group), outage))
         finally:
+            self._gate.abandon()
             self._session = None
         self._ended(outage)
         return outage
+
+    def _rest(self) -> None:
+        """Nothing is wanted: what was missed until now is all that there is to tell."""
+        if self._hole is not None:
+            self._fill(self._ctx.clock.now_ns())
+        self._enter("idle", "")
 
     def _opened(self, socket: Socket) -> None:
         self._session = Session(
@@ -157,19 +214,32 @@ class Connection:
         )
         self._ctx.log.info("connected", connection=self.number)
         self._enter("connected", "")
+        if not self.is_needed:
+            self._session.end(Outage("unneeded", ""))
+        elif self._token == self._retired:
+            self._retired = ""  # once: where it is all that there is, it is better than nothing
+            self._session.end(_new_login())
+        else:
+            self._reopened.set()
 
     def _ended(self, outage: Outage) -> None:
         """Declare the outage, once for each socket or failed attempt."""
         if self._session is not None:
             self._session = None
-            self.reconnects[outage.reason] += 1
-            self._ctx.count(f"reconnect_{outage.reason}")
-            if self._hole is None and self.last_frame_ns is not None:
-                self._hole = Hole(outage.reason, self.last_frame_ns, self._position())
+            if outage.reason != "unneeded":
+                self._lost(outage)
             self._last = None
         elif self.state == outage.state and self.detail == outage.detail:
             return
         self._enter(outage.state, outage.detail)
+
+    def _lost(self, outage: Outage) -> None:
+        """An open socket has ended while there was something to carry: ticks are missing from here on."""
+        self.reconnects[outage.reason] += 1
+        self._ctx.count(f"reconnect_{outage.reason}")
+        if self._hole is None and self.last_frame_ns is not None:
+            tokens = frozenset(self._wanted.tokens)
+            self._hole = Hole(outage.reason, self.last_frame_ns, self._position(), tokens)
 
     def _position(self) -> tuple[int, int] | None:
         """Where the last thing that came over this connection stands in the stream."""
@@ -182,15 +252,20 @@ class Connection:
             return
         changed = state != self.state
         self.state, self.detail = state, detail
-        if changed and state != "connecting":
-            self._ctx.publish(
-                Batch.control(
-                    Status(
-                        state=state, detail=detail, connection=self.number, ts_recv=self._ctx.clock.now_ns()
-                    )
-                )
-            )
+        if changed:
+            self._tell(state, detail)
         self._changed()
+
+    def _tell(self, state: State, detail: str) -> None:
+        now = self.since_ns = self._ctx.clock.now_ns()
+        if state == "connecting":
+            return
+        if state == "idle":
+            told = Status(state="stopped", detail="nothing is left for it to carry")
+        else:
+            told = Status(state=state, detail=detail)
+        told.connection, told.ts_recv = self.number, now
+        self._ctx.publish(Batch.control(told))
 
     # -- what the session sees -----------------------------------------------------------------------------
 
@@ -201,15 +276,21 @@ class Connection:
         if self.state != "connected":
             self._enter("connected", "")
         if feed and self._hole is not None and self._session is not None and self._session.synced:
-            reason, since_ns, after = self._hole
-            self._hole = None
-            gap = Gap(
-                reason=reason, since_ns=since_ns, until_ns=ts_recv, after=after,
-                connection=self.number, ts_recv=ts_recv,
-            )  # fmt: skip
-            self._ctx.publish(Batch.control(gap))
-            self._ctx.count("gaps")
+            self._fill(ts_recv)
         self.last_frame_ns = ts_recv
+
+    def _fill(self, until_ns: int) -> None:
+        """The outage is over: tell it."""
+        assert self._hole is not None
+        reason, since_ns, after, tokens = self._hole
+        self._hole = None
+        gap = Gap(
+            reason=reason, since_ns=since_ns, until_ns=until_ns, after=after,
+            instruments=self._name(tokens.union(self._wanted.tokens)),
+            connection=self.number, ts_recv=until_ns,
+        )  # fmt: skip
+        self._ctx.publish(Batch.control(gap))
+        self._ctx.count("gaps")
 
     def stale(self, silence: float) -> None:
         """See `session.Listener`."""
@@ -218,5 +299,14 @@ class Connection:
 
     def publish(self, batch: Batch) -> None:
         """See `session.Listener`."""
-        self._ctx.publish(batch)
+        self._take(batch)
         self._last = batch
+
+
+def _new_login() -> Outage:
+    return Outage("login", "connecting with the new access token")
+
+
+async def _cancel_after(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()

@@ -5,23 +5,36 @@ what `rows.pack` makes to standard output: the rows, or why there are none. A pr
 official client blocks, and because parsing a hundred thousand rows would stall the feed.
 """
 
+import gc
 import os
 import re
 import resource
 import ssl
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from tickerd_plugins.kite.rows import Header, Row, pack
+from tickerd.plugin.listing import Listing
+from tickerd.wire.day import day_of
+from tickerd_plugins.kite.rows import NAMESPACE, Header, Row, pack
 
 MOST_SKIPPED = 0.01
 """A dump with a larger share of unusable rows is refused."""
+COLUMNS = (
+    "instrument_token", "exchange_token", "tradingsymbol", "name", "last_price", "expiry", "strike", "tick_size",
+    "lot_size", "instrument_type", "segment", "exchange",
+)  # fmt: skip
 _LONGEST_FIELD = 128
+_DERIVATIVES = frozenset(("FUT", "CE", "PE"))
+_UNDERLYING = re.compile(r"([A-Z][A-Z&-]*)\d\d")
 _CONTENT_TYPE = re.compile(r"Unknown Content-Type \(([\w/;=. +-]{1,60})")
 
 
@@ -36,6 +49,10 @@ class Request(msgspec.Struct, kw_only=True):
     ca_file: str | None = None
     max_bytes: int = 64 * 2**20
     """Of the answer."""
+    previous: str | None = None
+    """The copy of the last dump, to be compared with."""
+    now_ns: int = 0
+    """The time, in nanoseconds since 1970 UTC."""
     memory: int = 2**30
     """Address space of this process, in bytes: an answer that unpacks into more ends it."""
 
@@ -59,6 +76,10 @@ def client(request: Request) -> Any:
     sys.modules.setdefault("kiteconnect.ticker", stub)
     from kiteconnect import KiteConnect  # noqa: PLC0415 - only after the stub is in place
 
+    dates = import_module("dateutil.parser")
+    if not hasattr(dates.parse, "cache_info"):
+        # the client has each of 100,000 expiries parsed, which are a few dozen days: three quarters of its time
+        dates.parse = lru_cache(maxsize=1000)(dates.parse)  # type: ignore[attr-defined]
     kite = KiteConnect(request.api_key, request.access_token, root=request.root, timeout=request.timeout)
     if request.ca_file:
         kite.reqsession.mount("https://", _trusting(request.ca_file))
@@ -106,11 +127,41 @@ def _row(raw: Mapping[str, Any]) -> Row:
     exchange, symbol = _text(raw["exchange"]), _text(raw["tradingsymbol"])
     if not 0 < token < 2**32 or not exchange or not symbol:
         raise UnusableError("bad field")
+    kind = _text(raw["instrument_type"])
     return (
-        token, exchange, symbol, _text(raw["name"]), _text(raw["segment"]), _text(raw["instrument_type"]),
+        token, exchange, symbol, _text(raw["name"]) or _underlying(symbol, kind), _text(raw["segment"]), kind,
         expiry.isoformat() if isinstance(expiry, date) else _text(expiry),
         raw["strike"], raw["lot_size"], raw["tick_size"],
     )  # fmt: skip
+
+
+def _underlying(symbol: str, kind: str) -> str:
+    """The name of a derivative that the dump leaves empty: what its symbol begins with, up to the year."""
+    found = _UNDERLYING.match(symbol) if kind in _DERIVATIVES else None
+    return found[1] if found else ""
+
+
+def compare(header: Header, old: Listing, new: Listing, today: str) -> None:
+    """Note in the header what is another than in the copy."""
+    before = dict(zip(old.symbols(), map(old.token, range(len(old))), strict=True))
+    after = dict(zip(new.symbols(), map(new.token, range(len(new))), strict=True))
+    gone = [row for row, symbol in enumerate(before) if symbol not in after]
+    over = sum("" < old.value("expiry", row) < today for row in gone)
+    header.lost, header.expired = len(gone) - over, over
+    header.compared = len(before) - over
+    header.added = len(after.keys() - before.keys())
+    header.changed = sum(before.get(symbol, token) != token for symbol, token in after.items())
+
+
+def _compare_with_copy(header: Header, request: Request, new: Listing) -> None:
+    if request.previous is None:
+        return
+    try:
+        old = Listing.unpack(Path(request.previous).read_bytes())
+    except (OSError, ValueError):
+        return  # the daemon has said what is wrong with it when it read it
+    if old.about.get("root") == request.root:
+        compare(header, old, new, day_of(request.now_ns).isoformat())
 
 
 def table(raw: Iterable[Mapping[str, Any]]) -> tuple[list[Row], int]:
@@ -155,7 +206,9 @@ def explain(error: BaseException) -> Header:
         words = "".join(c if c.isprintable() else " " for c in str(error))[:200]
         return Header(error=f"HTTP {code}, {kind}: {words}", auth=code == 403)
     if isinstance(error, KeyError | TypeError | ValueError) and not isinstance(error, OSError):
-        return Header(error="the answer is not an instrument dump, or is cut off")
+        is_column = isinstance(error, KeyError) and error.args[0] in COLUMNS[1:]
+        what = f"has no column {error.args[0]!r}" if is_column else "is not an instrument dump, or is cut off"
+        return Header(error=f"the answer {what}")
     return Header(error=_network(error, kind))
 
 
@@ -185,19 +238,24 @@ def answer(request: Request) -> bytes:
     secrets = [s for s in (request.access_token, request.api_key) if s and len(s) > 3]  # shorter: no secret
     try:
         rows, skipped = table(fetch(request))
+        listing = Listing.of_rows(NAMESPACE, rows)
+        header = Header(skipped=skipped)
+        _compare_with_copy(header, request, listing)
     except Exception as error:  # noqa: BLE001 - the process boundary: every error becomes words
         header = explain(error)
         for secret in secrets:
             header.error = header.error.replace(secret, "…")
         return pack(header)
-    return pack(Header(root=request.root, skipped=skipped), rows)
+    return pack(header, listing, {"root": request.root, "fetched_ns": request.now_ns})
 
 
 def main() -> None:
     """Read the request, write the answer."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     resource.setrlimit(resource.RLIMIT_AS, (request.memory, request.memory))
-    os.nice(10)  # the feed comes first
+    with suppress(PermissionError):  # a hardened service may not
+        os.nice(10)  # the feed comes first
+    gc.disable()  # a million objects that live to the end
     sys.stdout.buffer.write(answer(request))
 
 

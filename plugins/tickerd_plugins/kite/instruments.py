@@ -12,15 +12,20 @@ from typing import NamedTuple
 import msgspec
 import trio
 
-from tickerd.plugin import Instrument, SourceContext
+from tickerd.plugin import Batch, InstrumentChange, SourceContext
+from tickerd.plugin.listing import FILE, Listing
 from tickerd_plugins.kite.backoff import BackOff
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.options import KiteOptions
-from tickerd_plugins.kite.rows import Header, headed, unpack
+from tickerd_plugins.kite.rows import Header, unpack
 
 IST = timezone(timedelta(hours=5, minutes=30))
 COMMAND = (sys.executable, "-P", "-m", "tickerd_plugins.kite.dump")
-COPY = "instruments.bin"
+COPY = FILE
+MOST_LOST = 0.1
+"""A dump without a larger share of what the one before had and has not expired is not believed at once."""
+REFRESH_EVERY = 60.0
+"""Seconds between two downloads that somebody asked for; the second waits."""
 RETRY_INITIAL, RETRY_CAP = 2.0, 300.0
 _READ = 256 * 1024
 
@@ -41,8 +46,15 @@ class Dump(NamedTuple):
     """A validated dump."""
 
     header: Header
-    instruments: list[Instrument]
+    listing: Listing
     raw: bytes
+    """The listing as it goes to the disk."""
+
+
+def last_due(at: str, now_ns: int) -> int:
+    """When it was ``HH:MM`` in India last, in nanoseconds since 1970 UTC."""
+    day = 86_400 * 10**9
+    return now_ns + round(seconds_until(at, now_ns) * 1e9) - day
 
 
 def seconds_until(at: str, now_ns: int) -> float:
@@ -90,25 +102,22 @@ async def _kill(process: trio.Process) -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def decode(raw: bytes) -> Dump:
-    """Validate a dump, letting others run between its parts.
+def decode(raw: bytes) -> Dump:
+    """Validate what the download process wrote; takes milliseconds.
 
     Raises:
         DumpError: it says itself that there is none, or it is damaged.
     """
-    instruments: list[Instrument] = []
     try:
-        header, runs = unpack(raw)
+        header, rows = unpack(raw)
         if header.error:
             raise DumpError(header.error, auth=header.auth)
-        for run in runs:
-            instruments += run
-            await trio.lowlevel.checkpoint()
+        listing = Listing.unpack(rows)
     except ValueError as error:
         raise DumpError(f"damaged instrument dump: {error}") from error
-    if not instruments:
+    if not len(listing):
         raise DumpError("the instrument dump holds no rows")
-    return Dump(header, instruments, raw)
+    return Dump(header, listing, rows)
 
 
 def save(path: Path, raw: bytes) -> None:
@@ -121,8 +130,8 @@ def save(path: Path, raw: bytes) -> None:
     fresh.replace(path)
 
 
-class InstrumentLoader:
-    """Loads the table at start and once a day, tries again when that fails, and says how it stands.
+class Registry:
+    """Keeps the table: the copy on disk at start, a download a day and on demand, another try when that fails.
 
     Args:
         changed: called when `problem`, `rows` or `fetched_ns` is another.
@@ -137,32 +146,65 @@ class InstrumentLoader:
         self._changed = changed
         self._backoff = BackOff(RETRY_INITIAL, RETRY_CAP)
         self._doubted = 0
+        self._asked = trio.Event()
         self.problem = ""
         """Why the table is not today's; empty when all is well."""
         self.rows = 0
         self.fetched_ns = 0
 
+    def refresh(self) -> None:
+        """Download the dump again soon; asked for often, it is done once a minute."""
+        self._asked.set()
+
     async def run(self) -> None:
         """Keep the table current until cancelled."""
+        if await self._begin_with_copy():
+            await self._pause()
         while True:
-            token = await self._credentials.access_token()
-            try:
-                dump = await self._fetch(token)
-            except DumpError as error:
-                await self._failed(error)
-                with trio.move_on_after(self._backoff.next()):
-                    if error.auth:
-                        await self._credentials.changed(token)
-                    else:
-                        await trio.sleep_forever()
-                continue
-            self._use(dump)
-            self._backoff.reset()
-            await self._keep(dump)
-            await trio.sleep(seconds_until(self._options.instruments_at, self._ctx.clock.now_ns()))
+            self._asked = trio.Event()
+            begun = trio.current_time()
+            if await self._update():
+                await self._pause()
+            await trio.sleep_until(begun + (REFRESH_EVERY if self._asked.is_set() else 0))
+
+    async def _pause(self) -> None:
+        """Until the next download is due, or somebody asks for one."""
+        at = self._options.instruments_at
+        with trio.move_on_after(seconds_until(at, self._ctx.clock.now_ns())):
+            await self._asked.wait()
+
+    async def _begin_with_copy(self) -> bool:
+        """Use the copy on disk, so that symbols are known at once; whether it is today's."""
+        copy = await self._copy()
+        if copy is None:
+            return False
+        due = last_due(self._options.instruments_at, self._ctx.clock.now_ns())
+        is_current = due <= _fetched(copy.listing)
+        self._use(copy, "" if is_current else f"the instruments are those of {_when(copy.listing)}")
+        return is_current
+
+    async def _update(self) -> bool:
+        """Download and swap; when that fails, wait before the next try and return False."""
+        token = await self._credentials.access_token()
+        try:
+            dump = await self._fetch(token)
+        except DumpError as error:
+            self._failed(error)
+            with trio.move_on_after(self._backoff.next()):
+                if error.auth:
+                    await self._credentials.changed(token)
+                else:
+                    await self._asked.wait()
+            return False
+        self._use(dump)
+        self._tell(dump.header)
+        self._backoff.reset()
+        await self._keep(dump)
+        return True
 
     async def _fetch(self, token: str | None) -> Dump:
         options = self._options
+        copy = self._ctx.state_dir / COPY
         request = {
             "api_key": options.api_key,
             "access_token": token,
@@ -170,50 +212,63 @@ class InstrumentLoader:
             "timeout": options.instruments_timeout,
             "ca_file": str(options.ca_file) if options.ca_file else None,
             "max_bytes": options.instruments_max_bytes,
+            "previous": str(copy),
+            "now_ns": self._ctx.clock.now_ns(),
         }
         raw = await download(
             msgspec.json.encode(request), options.instruments_timeout, options.instruments_max_bytes
         )
-        dump = await decode(raw)
-        dump.header.fetched_ns = self._ctx.clock.now_ns()
+        dump = decode(raw)
         self._doubt(dump)
         return dump
 
     def _doubt(self, dump: Dump) -> None:
-        """Refuse a dump that lost half of its rows, unless a second download says the same."""
-        rows = len(dump.instruments)
-        if rows * 2 >= self.rows or rows == self._doubted:
+        """Refuse a dump that lost too much, unless a second download says the same."""
+        header, rows = dump.header, len(dump.listing)
+        lost = header.lost > header.compared * MOST_LOST
+        if (not lost and rows * 2 >= self.rows) or rows == self._doubted:
             self._doubted = 0
             return
         self._doubted = rows
-        raise DumpError(
-            f"the instrument dump has {rows} rows after {self.rows} before; used if the next one agrees"
+        why = (
+            f"lacks {header.lost} of {header.compared} symbols that have not expired"
+            if lost
+            else f"has {rows} rows after {self.rows} before"
         )
+        raise DumpError(f"the instrument dump {why}; used if the next one agrees")
 
     def _use(self, dump: Dump, problem: str = "") -> None:
-        self._ctx.instruments.load(dump.instruments)
-        self.rows, self.fetched_ns, self.problem = len(dump.instruments), dump.header.fetched_ns, problem
+        self._ctx.instruments.load(dump.listing)
+        self.rows, self.fetched_ns, self.problem = len(dump.listing), _fetched(dump.listing), problem
         self._ctx.log.info("instruments loaded", rows=self.rows, skipped=dump.header.skipped)
         if dump.header.skipped:
             self._ctx.count("instrument_rows_skipped", dump.header.skipped)
         self._changed()
 
+    def _tell(self, header: Header) -> None:
+        """One record for the whole table; what is wanted has been told one by one."""
+        parts = ("added", "changed", "expired", "lost")
+        counts = {part: n for part in parts if (n := getattr(header, part))}
+        if header.compared and counts:
+            detail = ", ".join(f"{n} {part}" for part, n in counts.items())
+            change = InstrumentChange(symbol="*", change="changed", detail=f"{detail}, {self.rows} in all")
+            change.ts_recv = self._ctx.clock.now_ns()
+            self._ctx.publish(Batch.control(change))
+
     async def _keep(self, dump: Dump) -> None:
-        """Put the dump on disk for a day on which the download fails."""
+        """Put the dump on disk for the next start, and for a day on which the download fails."""
         try:
-            await trio.to_thread.run_sync(save, self._ctx.state_dir / COPY, headed(dump.header, dump.raw))
+            await trio.to_thread.run_sync(save, self._ctx.state_dir / COPY, dump.raw)
         except OSError as error:
             self._ctx.count("instruments_copy_failed")
             self._ctx.log.warning("cannot keep a copy of the instrument dump", error=str(error))
 
-    async def _failed(self, error: DumpError) -> None:
+    def _failed(self, error: DumpError) -> None:
         self._ctx.count("instruments_failed")
         self._ctx.log.warning("cannot load the instrument dump", error=str(error))
         if self.rows:
-            self.problem = f"{error}; the one before stays in use"
-        elif (copy := await self._copy()) is not None:
-            when = datetime.fromtimestamp(copy.header.fetched_ns / 1e9, IST)
-            self._use(copy, f"{error}; using the copy of {when:%Y-%m-%d %H:%M} IST")
+            when = datetime.fromtimestamp(self.fetched_ns / 1e9, IST)
+            self.problem = f"{error}; the one of {when:%Y-%m-%d %H:%M} IST stays in use"
         else:
             self.problem = f"{error}; symbols cannot be resolved, tokens can be subscribed"
         self._changed()
@@ -222,10 +277,19 @@ class InstrumentLoader:
         """The copy on disk, if it is whole and came from the same place."""
         try:
             raw = await trio.Path(self._ctx.state_dir / COPY).read_bytes()
-            dump = await decode(raw)
+            listing = Listing.unpack(raw)
         except FileNotFoundError:
             return None
-        except (OSError, DumpError) as error:
+        except (OSError, ValueError) as error:
             self._ctx.log.warning("cannot use the copy of the instrument dump", error=str(error))
             return None
-        return dump if dump.header.root == self._options.rest_url else None
+        usable = listing.about.get("root") == self._options.rest_url and len(listing)
+        return Dump(Header(), listing, raw) if usable else None
+
+
+def _fetched(listing: Listing) -> int:
+    return int(listing.about.get("fetched_ns", 0))
+
+
+def _when(listing: Listing) -> str:
+    return f"{datetime.fromtimestamp(_fetched(listing) / 1e9, IST):%Y-%m-%d %H:%M} IST"

@@ -11,6 +11,8 @@ from tickerd.plugin import Duration, Options, Secret, Size, option
 
 CAPACITY = 3000
 """Instruments that the broker allows on one connection."""
+CONNECTIONS = 3
+"""Connections that the broker allows for one ``api_key``."""
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -38,7 +40,12 @@ class KiteOptions(Options):
     api_key: str = option(doc="The key of your Kite Connect app.", min_length=1, pattern=r"^[!-~]+$")
     api_secret: Secret | None = option(
         None,
-        doc="The secret of your Kite Connect app; it signs the daily login and is not needed to read ticks.",
+        doc="The secret of your Kite Connect app; `tickerd login` needs it, reading ticks does not.",
+    )
+    user_id: str | None = option(
+        None,
+        doc="The Zerodha user who may log in. Default: whoever does so first.",
+        pattern=r"^[A-Za-z0-9]{1,32}$",
     )
     access_token: Secret | None = option(
         None, doc="The access token of today's login. Tokens end at 6 AM IST: prefer access_token_file."
@@ -46,11 +53,24 @@ class KiteOptions(Options):
     access_token_file: Path | None = option(
         None, doc="A file that holds the access token; read again at each attempt to connect."
     )
+    connections: int = option(
+        CONNECTIONS,
+        doc="Most connections at a time; one is opened when those before it are full.",
+        ge=1,
+        le=CONNECTIONS,
+    )
+    per_connection: int = option(CAPACITY, doc="Most instruments on one connection.", ge=1, le=CAPACITY)
     ws_url: Annotated[str, _url("wss", "ws")] = option(
         "wss://ws.kite.trade", doc="Where the ticks come from."
     )
     rest_url: Annotated[str, _url("https", "http")] = option(
-        "https://api.kite.trade", doc="Where the instrument dump comes from."
+        "https://api.kite.trade", doc="Where logins are exchanged and the instrument dump comes from."
+    )
+    login_url: Annotated[str, _url("https", "http")] = option(
+        "https://kite.zerodha.com/connect/login", doc="Where a person logs in."
+    )
+    login_warning: Duration = option(
+        "1h", doc="How long before its end at 6 AM IST a login is told to be expiring.", ge=0
     )
     ca_file: Path | None = option(
         None, doc="Certificates (PEM) to trust besides the system's, for a proxy or a simulator with TLS."
@@ -83,6 +103,11 @@ class KiteOptions(Options):
     )
     instruments_timeout: Duration = option("60s", doc="Limit for one download of the instrument dump.", gt=0)
     instruments_max_bytes: Size = option("64MiB", doc="A larger instrument dump is refused.", ge=1024)
+
+    @property
+    def capacity(self) -> int:
+        """Most instruments of the whole source."""
+        return self.connections * self.per_connection
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

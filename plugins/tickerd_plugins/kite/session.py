@@ -90,6 +90,8 @@ class Session:
         """Subscribed tokens without a packet so far, and when we asked."""
         self.have: dict[int, str] = {}
         """What this socket is subscribed to; see `next_request`."""
+        self._end: Outage | None = None
+        self._ending = trio.Event()
         self.synced = False
         """Everything that was wanted when it opened has been subscribed."""
 
@@ -98,9 +100,20 @@ class Session:
         """Tokens that are subscribed but have not sent a packet on this socket."""
         return list(self._unseen)
 
+    def end(self, outage: Outage) -> None:
+        """Let `run` end with this, soon."""
+        self._end = self._end or outage
+        self._ending.set()
+
+    async def _ended(self) -> None:
+        await self._ending.wait()
+        assert self._end is not None
+        raise self._end
+
     async def run(self) -> None:
         """Serve the socket until it ends."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ended)
             nursery.start_soon(self._subscribe)
             nursery.start_soon(self._watch)
             while True:

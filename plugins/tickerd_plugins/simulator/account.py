@@ -19,9 +19,13 @@ USER_ID = "SIM001"
 class Account:
     """Credentials and the current login. Logging in again gives the same token, until it has expired."""
 
-    def __init__(self, api_key: str, api_secret: str, access_token: str) -> None:
+    def __init__(self, api_key: str, api_secret: str, access_token: str, user_id: str = USER_ID) -> None:
         self.api_key = api_key
         self.api_secret = api_secret
+        self.user_id = user_id
+        self.has_market_data = True
+        """Whether the app's plan has ticks; without it the WebSocket refuses every login."""
+        self._first_secret = api_secret
         self.access_token = access_token
         """The token of the current login, valid unless `expired`."""
         self.expired = False
@@ -39,7 +43,21 @@ class Account:
         self.expired = True
 
     def revive(self) -> None:
-        """Take `expire` back."""
+        """Take `expire`, `change_secret` and the loss of the plan back."""
+        self.expired = False
+        self.has_market_data = True
+        self.api_secret = self._first_secret
+
+    def log_in_elsewhere(self) -> None:
+        """Somebody else logs in with this API key: another access token is valid from now on, the old one is not."""
+        self._renew()
+
+    def change_secret(self) -> None:
+        """Give the app another secret."""
+        self.api_secret = f"{self._first_secret}-changed"
+
+    def _renew(self) -> None:
+        self.access_token = f"{self._first_token}-{next(self._numbers)}"
         self.expired = False
 
     def request_token(self) -> str:
@@ -60,8 +78,7 @@ class Account:
         if not hmac.compare_digest(right, checksum):
             return "Invalid `checksum`."
         if self.expired:
-            self.access_token = f"{self._first_token}-{next(self._numbers)}"
-            self.expired = False
+            self._renew()
         return None
 
     def session(self, now: datetime) -> dict[str, Any]:
@@ -79,7 +96,7 @@ class Account:
     def profile(self) -> dict[str, Any]:
         """Who the user is."""
         return {
-            "user_id": USER_ID,
+            "user_id": self.user_id,
             "user_type": "individual",
             "email": "simulated@example.com",
             "user_name": "Simulated User",

@@ -65,6 +65,8 @@ class _Fault(click.ParamType[Any]):
 @click.option("--api-key", default="demo", help="The API key that clients must use.")
 @click.option("--api-secret", default="demo-secret", help="The secret of the login's checksum.")
 @click.option("--access-token", default="demo-token", help="The access token that is valid from the start.")
+@click.option("--user-id", default="SIM001", help="Who logs in.")
+@click.option("--daily-expiry", is_flag=True, help="Let the access token end at 6 AM IST.")
 @click.option(
     "--redirect-url",
     metavar="URL",
@@ -98,9 +100,9 @@ def simulate(**given: Any) -> None:
       curl -d '{"fault": "malformed", "kind": "truncated"}' http://127.0.0.1:7901/simulator/faults
 
     \b
-    Faults: clear  close[=CODE]  drop[=mid-frame]  expire[=cut]  half-open
-      malformed[=KIND]  mute[=SECONDS]  mute-instrument=SYMBOL  reject[=STATUS[:COUNT]]
-      slow[=BYTES_PER_SECOND]  text[=KIND[:JSON]]
+    Faults: change-secret  clear  close[=CODE]  drop[=mid-frame]  expire[=cut]  half-open
+      login-elsewhere[=cut]  malformed[=KIND]  mute[=SECONDS]  mute-instrument=SYMBOL
+      no-market-data  reject[=STATUS[:COUNT]]  slow[=BYTES_PER_SECOND]  text[=KIND[:JSON]]
     """
     from tickerd_plugins.simulator.main import main  # noqa: PLC0415
 

@@ -88,6 +88,21 @@ class Expire(Fault, tag="expire"):
     """Close the open connections too."""
 
 
+class LoginElsewhere(Fault, tag="login-elsewhere"):
+    """Somebody logs in from elsewhere: the access token is refused, another one that nobody is told is valid."""
+
+    cut: bool = False
+    """Close the open connections too."""
+
+
+class NoMarketData(Fault, tag="no-market-data"):
+    """The app's plan has no market data: upgrades are refused with 403, everything else works; until cleared."""
+
+
+class ChangeSecret(Fault, tag="change-secret"):
+    """The app gets another API secret, so that logins fail by their checksum; until cleared."""
+
+
 class Text(Targeted, tag="text"):
     """Send a text frame."""
 
@@ -99,7 +114,10 @@ class Clear(Fault, tag="clear"):
     """Lift every fault that lasts."""
 
 
-AnyFault = Mute | MuteInstrument | Drop | Close | HalfOpen | Slow | Malformed | Reject | Expire | Text | Clear
+AnyFault = (
+    Mute | MuteInstrument | Drop | Close | HalfOpen | Slow | Malformed | Reject | Expire
+    | LoginElsewhere | NoMarketData | ChangeSecret | Text | Clear
+)  # fmt: skip
 
 
 class Timed(NamedTuple):
@@ -150,6 +168,12 @@ def _drop(arg: str) -> AnyFault:
     return Drop(mid_frame=True)
 
 
+def _elsewhere(arg: str) -> AnyFault:
+    if arg != "cut":
+        raise ValueError("expected login-elsewhere or login-elsewhere=cut")
+    return LoginElsewhere(cut=True)
+
+
 def _expire(arg: str) -> AnyFault:
     if arg != "cut":
         raise ValueError("expected expire or expire=cut")
@@ -165,11 +189,13 @@ _WITH_ARGUMENT: dict[str, Callable[[str], AnyFault]] = {
     "malformed": lambda arg: _fault("malformed", kind=arg),
     "reject": _reject,
     "expire": _expire,
+    "login-elsewhere": _elsewhere,
     "text": _text,
 }
 _PLAIN: dict[str, AnyFault] = {
     "mute": Mute(), "drop": Drop(), "close": Close(), "half-open": HalfOpen(), "slow": Slow(),
     "malformed": Malformed(), "reject": Reject(), "expire": Expire(), "text": Text(), "clear": Clear(),
+    "login-elsewhere": LoginElsewhere(), "no-market-data": NoMarketData(), "change-secret": ChangeSecret(),
 }  # fmt: skip
 NAMES = tuple(sorted(_WITH_ARGUMENT.keys() | _PLAIN.keys()))
 MALFORMED_KINDS: tuple[str, ...] = get_args(MalformedKind)

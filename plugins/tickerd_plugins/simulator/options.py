@@ -30,6 +30,10 @@ class SimulatorOptions:
     api_key: str = "demo"
     api_secret: str = "demo-secret"  # noqa: S105 - of a simulator
     access_token: str = "demo-token"  # noqa: S105
+    user_id: str = "SIM001"
+    """Who logs in."""
+    daily_expiry: bool = False
+    """Whether the access token ends at 6 AM IST, as the broker's do."""
     redirect_url: str | None = None
     """Where the login page sends the browser; without it, it shows the request token."""
     faults: tuple[Timed, ...] = ()

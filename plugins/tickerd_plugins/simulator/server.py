@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from datetime import timedelta
 
 import trio
 
-from tickerd_plugins.simulator.faults import Timed
+from tickerd_plugins.simulator.faults import Expire, Timed
 from tickerd_plugins.simulator.http import HttpFace
 from tickerd_plugins.simulator.numbered import NumberedLog
 from tickerd_plugins.simulator.options import SimulatorOptions
@@ -14,6 +15,8 @@ from tickerd_plugins.simulator.simulator import Simulator
 from tickerd_plugins.simulator.websocket import WebSocketFace
 
 TICK_S = 0.01
+TOKENS_END_AT = 6
+"""Hour of the day, IST."""
 _BEHIND_S = 0.5
 """A market that is further behind than this (the process was stopped) leaves those ticks out."""
 
@@ -39,6 +42,8 @@ async def open_simulator(options: SimulatorOptions | None = None) -> AsyncIterat
                 await nursery.start(trio.serve_listeners, WebSocketFace(simulator).handle, [ws_listener])
                 await nursery.start(trio.serve_listeners, rest.handle, [rest_listener])
                 nursery.start_soon(_heartbeats, simulator)
+                if options.daily_expiry:
+                    nursery.start_soon(_days, simulator)
                 if options.rate:
                     nursery.start_soon(_market, simulator)
                 for timed in options.faults:
@@ -89,6 +94,16 @@ async def _market(simulator: Simulator) -> None:
         else:
             simulator.run_market(due - done)
         done = due
+
+
+async def _days(simulator: Simulator) -> None:
+    """Let the access token end each day; open connections stay."""
+    while True:
+        now = simulator.ist()
+        ends = now.replace(hour=TOKENS_END_AT, minute=0, second=0, microsecond=0)
+        ends += timedelta(days=ends <= now)
+        await trio.sleep((ends - now).total_seconds() + TICK_S)
+        simulator.inject(Expire())
 
 
 async def _fault(simulator: Simulator, timed: Timed) -> None:

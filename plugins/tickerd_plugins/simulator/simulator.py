@@ -11,11 +11,14 @@ from tickerd_plugins.simulator.account import Account, OrderBook, postback
 from tickerd_plugins.simulator.connection import Connection
 from tickerd_plugins.simulator.faults import (
     AnyFault,
+    ChangeSecret,
     Clear,
     Close,
     Expire,
+    LoginElsewhere,
     Mute,
     MuteInstrument,
+    NoMarketData,
     Reject,
     Slow,
     Targeted,
@@ -38,7 +41,7 @@ class Simulator:
         self.options = options
         self.clock = Clock()
         self.universe = Universe(self.ist().date(), options.instruments, seed=options.seed)
-        self.account = Account(options.api_key, options.api_secret, options.access_token)
+        self.account = Account(options.api_key, options.api_secret, options.access_token, options.user_id)
         self.orders = OrderBook()
         self.shared = Shared(options, Market(self.universe, seed=options.seed), self.clock, numbered)
         self.connections: dict[int, Connection] = {}
@@ -137,14 +140,25 @@ class Simulator:
                 self.shared.muted_tokens.add(self._known(fault.instrument).token)
             case Reject():
                 self.shared.reject, self.shared.rejects_left = fault, fault.count or 0
-            case Expire():
-                self.account.expire()
-                if fault.cut:
-                    self._inject_into(Close(reason="session expired"))
+            case Expire() | LoginElsewhere() | NoMarketData() | ChangeSecret():
+                self._inject_into_account(fault)
             case _:
                 self._inject_into(fault)
         self.shared.counters[f"fault_{type(fault).__name__.lower()}"] += 1
         self.shared.notify()
+
+    def _inject_into_account(self, fault: Expire | LoginElsewhere | NoMarketData | ChangeSecret) -> None:
+        match fault:
+            case Expire():
+                self.account.expire()
+            case LoginElsewhere():
+                self.account.log_in_elsewhere()
+            case NoMarketData():
+                self.account.has_market_data = False
+            case ChangeSecret():
+                self.account.change_secret()
+        if isinstance(fault, Expire | LoginElsewhere) and fault.cut:
+            self._inject_into(Close(reason="session expired"))
 
     def _inject_into(self, fault: Targeted) -> None:
         """A fault of the connections; without a target, mute and slow hold for those to come as well."""
@@ -163,7 +177,7 @@ class Simulator:
             connection.inject(fault)
 
     def clear(self) -> None:
-        """Lift every fault that lasts, an expired token included."""
+        """Lift every fault that lasts, an expired token included; a login from elsewhere stays."""
         self.shared.clear()
         self.account.revive()
         for connection in list(self.connections.values()):
@@ -180,5 +194,6 @@ class Simulator:
             "watched": len(shared.market.watched),
             "connections": [connection.state() for connection in self.connections.values()],
             "counters": dict(self.counters),
-            "faults": shared.faults() | {"token_expired": self.account.expired},
+            "faults": shared.faults()
+            | {"token_expired": self.account.expired, "no_market_data": not self.account.has_market_data},
         }

@@ -89,7 +89,8 @@ class WebSocketFace:
             return fault
         if path != "/":
             return 404
-        if not self._simulator.account.allows(api_key, access_token):
+        account = self._simulator.account
+        if not account.allows(api_key, access_token) or not account.has_market_data:
             return 403
         # a half-open connection is one whose client has gone, so it does not count
         mine = sum(c.api_key == api_key and not c.parked for c in self._simulator.connections.values())

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import trio
 
-from tickerd.plugin import Gap, Instrument, Status
+from tickerd.plugin import Gap, Instrument, Notice, Status
 from tickerd.testing import FakeContext
 from tickerd.wire.kite import text
 from tickerd.wire.kite.frame import join
@@ -95,6 +95,7 @@ def fakes():
         Socket=FakeSocket,
         Dial=FakeDial,
         Outage=Outage,
+        Notice=Notice,
         ltp=ltp,
         instruments=instruments,
         gaps=lambda ctx: records(ctx, Gap),
@@ -114,6 +115,17 @@ def options():
         return KiteOptions(api_key="KEY", **values)
 
     return make
+
+
+@pytest.fixture
+def inline_threads(monkeypatch):
+    """What would run in a thread runs at once, so that a clock may jump whenever nothing moves."""
+
+    async def run_sync(work, *args, **_):
+        await trio.lowlevel.checkpoint()
+        return work(*args)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
 
 
 @pytest.fixture

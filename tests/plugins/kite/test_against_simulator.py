@@ -1,13 +1,19 @@
 """The whole source against the bundled simulator, over real sockets and with the real REST client."""
 
+import json
+import urllib.error
+import urllib.request
 from collections import Counter
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import trio
 
-from tickerd.plugin import Instrument, Notice, Order
+from tickerd.plugin import Instrument, LoginRefused, Notice, Order
 from tickerd_plugins.kite import KiteSource
 from tickerd_plugins.simulator import SimulatorOptions, open_simulator
+from tickerd_plugins.simulator.account import postback
+from tickerd_plugins.simulator.faults import Drop
 
 INFY, NIFTY = 408065, 256265
 
@@ -235,3 +241,147 @@ async def test_a_full_house_is_subscribed_and_every_token_sends_its_snapshot(sta
     await until(lambda: {token for token, _ in ticks(ctx)} >= {i.token for i in universe})
     await until(lambda: ctx.reports[-1][2]["unconfirmed"] == 0)
     assert ctx.reports[-1][0] == "connected"
+
+
+class TestLogin:
+    """The whole way of a login, with the official client and the broker's own redirect."""
+
+    @pytest.fixture
+    async def source(self, simulator, ctx, options, nursery):
+        """A source that nobody has logged in yet."""
+        ctx.state_dir.mkdir()
+        chosen = options(
+            access_token=None, api_secret="demo-secret", ws_url=simulator.ws_url, rest_url=simulator.rest_url,
+            login_url=f"{simulator.rest_url}/connect/login", backoff_initial="50ms", subscribe_pause="5ms",
+            per_connection=1,
+        )  # fmt: skip
+        chosen = chosen.model_copy(update={"api_key": simulator.api_key})
+        ctx.demand.want(
+            {
+                Instrument("kite", INFY, "NSE", "INFY"): "full",
+                Instrument("kite", NIFTY, "NSE", "NIFTY 50"): "quote",
+            }
+        )
+        source = KiteSource(chosen)
+        await nursery.start(lambda task_status: source.run(ctx, task_status=task_status))
+        return source
+
+    @pytest.fixture
+    def log_in(self, simulator, source):
+        """Goes where a person goes, and comes back with the redirect."""
+        object.__setattr__(simulator.options, "redirect_url", "http://127.0.0.1:1/login/kite/callback")
+
+        def go():
+            class NoRedirects(urllib.request.HTTPRedirectHandler):
+                def redirect_request(self, *_):
+                    return None
+
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects)
+            try:
+                opener.open(source.url("STATE"), timeout=5)
+            except urllib.error.HTTPError as answer:
+                with answer:
+                    return answer.headers["Location"]
+            raise AssertionError
+
+        async def log_in():
+            landed = await trio.to_thread.run_sync(go)
+            params = dict(parse_qsl(urlsplit(landed).query))
+            assert params["state"] == "STATE"
+            return await source.exchange(params)
+
+        return log_in
+
+    async def test_the_redirect_of_the_broker_is_a_login_for_all_connections(
+        self, simulator, ctx, source, log_in, until
+    ):
+        await until(lambda: ctx.reports and ctx.reports[-1][0] == "auth_required")
+        done = await log_in()
+        assert done.user == "SIM001"
+        await until(lambda: len(simulator.connections) == 2)
+        await until(lambda: ctx.reports[-1][0] == "connected")
+        assert ctx.reports[-1][2]["login"]["user"] == "SIM001"
+        assert source.expires == done.expires_ns
+        assert simulator.counters["rejected_403"] == 0
+
+    async def test_a_login_from_elsewhere_is_told_and_another_login_mends_it(
+        self, simulator, ctx, log_in, until
+    ):
+        await log_in()
+        await until(lambda: len(simulator.connections) == 2)
+        simulator.inject("login-elsewhere=cut")
+        await until(lambda: "a login elsewhere" in ctx.reports[-1][1])
+        assert ctx.reports[-1][0] == "auth_required"
+        await trio.sleep(0.3)
+        assert simulator.counters["rejected_403"] == 1
+        await log_in()
+        await until(lambda: len(simulator.connections) == 2)
+        assert simulator.counters["rejected_403"] == 1
+
+    async def test_a_plan_without_market_data_is_told(self, simulator, ctx, log_in, until):
+        simulator.inject("no-market-data")
+        await log_in()
+        await until(lambda: "refuses market data" in ctx.reports[-1][1])
+        assert ctx.reports[-1][0] == "auth_required"
+
+    async def test_a_changed_secret_is_told_to_who_logs_in(self, simulator, log_in):
+        simulator.inject("change-secret")
+        with pytest.raises(LoginRefused, match="has it been made anew"):
+            await log_in()
+
+    async def test_a_postback_makes_the_order_be_read(self, simulator, ctx, source, log_in, until):
+        await log_in()
+        form = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY", "quantity": "1",
+                "product": "CNC", "order_type": "MARKET"}  # fmt: skip
+        order = simulator.place_order("regular", form)
+        body = json.dumps(postback(order, "demo-secret")).encode()
+        (record,) = await source.verify(body, {})
+        assert record.data["order_id"] == order["order_id"]
+        assert await source.verify(body, {}) == ()
+
+
+async def test_a_dead_shard_is_told_and_the_others_run_on(start, simulator, ctx, fakes, until):
+    await start(per_connection=200, stale_after="10s", reconnect_after="20s")
+    await until(lambda: ctx.reports and ctx.reports[-1][2]["instruments"])
+    universe = [ctx.instruments.get(token) for token in simulator.universe.tokens[:610]]
+    ctx.demand.want(dict.fromkeys(ctx.demand.wanted()) | dict.fromkeys(universe, "full"))
+    await until(lambda: ctx.reports[-1][2]["subscribed"] == 600 and not ctx.reports[-1][2]["unconfirmed"])
+    assert sorted(len(c.modes) for c in simulator.connections.values()) == [200, 200, 200]
+    assert "10 instruments are beyond the limit of 600" in ctx.reports[-1][1]
+    before = dict(simulator.connections)
+    victim = max(before)
+    simulator.inject(Drop(connection=victim))
+    await until(lambda: fakes.gaps(ctx))
+    assert "200 of 600 instruments are without a feed" in "".join(detail for _, detail, _ in ctx.reports)
+    (gap,) = fakes.gaps(ctx)
+    assert len(gap.instruments) == 200
+    lost = {ctx.instruments.get(token).symbol for token in before[victim].modes} or set(gap.instruments)
+    assert set(gap.instruments) == lost
+    await until(lambda: ctx.reports[-1][2]["subscribed"] == 600)
+    assert before.keys() - {victim} < simulator.connections.keys()
+
+
+async def test_nine_thousand_instruments_are_spread_and_each_sends_its_snapshot(ctx, options, nursery, until):
+    ctx.state_dir.mkdir()
+    async with open_simulator(SimulatorOptions(seed=1, instruments=12_000)) as sim:
+        source = KiteSource(
+            options(ws_url=sim.ws_url, rest_url=sim.rest_url, access_token=sim.access_token).model_copy(
+                update={"api_key": sim.api_key}
+            )
+        )
+        await nursery.start(lambda task_status: source.run(ctx, task_status=task_status))
+        await until(lambda: ctx.reports and ctx.reports[-1][2]["instruments"])
+        universe = [ctx.instruments.get(token) for token in sim.universe.tokens]
+        ctx.demand.want(dict.fromkeys(universe[:9000], "full"))
+        await until(
+            lambda: ctx.reports[-1][2]["subscribed"] == 9000 and not ctx.reports[-1][2]["unconfirmed"]
+        )
+        assert sorted(len(c.modes) for c in sim.connections.values()) == [3000, 3000, 3000]
+        before = {number: set(c.modes) for number, c in sim.connections.items()}
+        ctx.demand.want(dict.fromkeys(universe[:100]) | dict.fromkeys(universe[9000:9100], "full"))
+        wanted = {one.token for one in universe[100:9100]}
+        await until(lambda: {token for c in sim.connections.values() for token in c.modes} == wanted)
+        moved = sum(len(set(c.modes) - before[number]) for number, c in sim.connections.items())
+        assert moved == 100
+        assert ctx.reports[-1][:2] == ("connected", "")
+        nursery.cancel_scope.cancel()

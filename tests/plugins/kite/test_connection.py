@@ -1,5 +1,7 @@
 """The life of a connection over many sockets: states, gaps, back-off, credentials."""
 
+import itertools
+
 import pytest
 import trio
 import trio.testing
@@ -7,6 +9,7 @@ import trio.testing
 from tickerd_plugins.kite.backoff import BackOff
 from tickerd_plugins.kite.connection import Connection
 from tickerd_plugins.kite.credentials import Credentials
+from tickerd_plugins.kite.gate import Gate
 
 WANT = {1: "full", 2: "quote"}
 
@@ -20,22 +23,22 @@ def clock(autojump_clock):
 async def start(ctx, options, fakes, nursery):
     """Runs a connection over a script of sockets and outages."""
 
-    def begin(*script, highest=False, **values):
+    def begin(*script, highest=False, number=0, gate=None, name=lambda _: "all", want=WANT, **values):
         chosen = options(**values)
         dial = fakes.Dial(*script)
-        backoff = (
-            BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda low, high: high) if highest else None
-        )
+        backoff = BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda: 1.0) if highest else None
         connection = Connection(
-            0,
+            number,
             options=chosen,
             ctx=ctx,
             dial=dial,
             credentials=Credentials(chosen, lambda _: None),
             changed=lambda: None,
             backoff=backoff,
+            gate=gate,
+            name=name,
         )
-        connection.want(WANT)
+        connection.want(want)
         nursery.start_soon(connection.run)
         return connection, dial
 
@@ -241,6 +244,151 @@ async def test_it_never_gives_up_and_never_hammers(clock, start, fakes):
     assert 24 * 60 < len(dial.times) < 24 * 60 * 4
     waits = [b - a for a, b in zip(dial.times, dial.times[1:], strict=False)]
     assert min(waits) > 0.0999
+
+
+async def test_one_that_has_nothing_to_carry_waits_without_a_socket(clock, start, ctx, fakes):
+    connection, dial = start(number=1, want={})
+    await trio.sleep(60)
+    assert (connection.state, dial.sockets, fakes.states(ctx)) == ("idle", [], [])
+    connection.want(WANT)
+    await trio.sleep(1)
+    assert dial.sockets[0].subscribed == WANT
+    assert fakes.states(ctx) == ["connected"]
+
+
+async def test_one_that_has_nothing_left_to_carry_hangs_up_and_misses_nothing(clock, start, ctx, fakes):
+    connection, dial = start(number=1)
+    await trio.sleep(1)
+    dial.sockets[0].say(fakes.ltp(1))
+    await trio.sleep(1)
+    connection.want({})
+    await trio.sleep(60)
+    assert (connection.state, connection.up, connection.reconnects) == ("idle", False, {})
+    assert len(dial.sockets) == 1
+    connection.want(WANT)
+    await trio.sleep(1)
+    dial.sockets[1].say(fakes.ltp(1))
+    await trio.sleep(1)
+    assert fakes.gaps(ctx) == []
+    assert fakes.states(ctx) == ["connected", "stopped", "connected"]
+
+
+async def test_the_first_is_kept_for_order_updates(clock, start):
+    connection, dial = start(want={})
+    await trio.sleep(1)
+    assert connection.up
+    connection.want(WANT)
+    connection.want({})
+    await trio.sleep(1)
+    assert len(dial.sockets) == 1
+    assert connection.up
+
+
+async def test_what_was_missed_is_told_also_when_it_is_not_wanted_any_more(clock, start, ctx, fakes):
+    connection, dial = start(fakes.Socket(), *[fakes.Outage("dns", "no")] * 100, number=1)
+    await trio.sleep(1)
+    dial.sockets[0].say(fakes.ltp(1))
+    await trio.sleep(1)
+    dial.sockets[0].end()
+    await trio.sleep(1)
+    connection.want({})
+    await trio.sleep(120)
+    (gap,) = fakes.gaps(ctx)
+    assert gap.reason == "reset"
+    assert connection.state == "idle"
+
+
+async def test_it_hangs_up_when_the_last_wish_goes_while_it_dials(clock, start, ctx, fakes):
+    gate = Gate()
+    await gate.enter("other")
+    connection, dial = start(number=1, gate=gate)
+    await trio.sleep(1)
+    connection.want({})
+    gate.leave("other")
+    await trio.sleep(1)
+    assert (connection.state, connection.up, len(dial.sockets)) == ("idle", False, 1)
+
+
+async def test_a_gap_names_the_instruments_of_its_connection(clock, start, ctx, fakes):
+    asked = []
+
+    def name(tokens):
+        asked.append(set(tokens))
+        return sorted(map(str, tokens))
+
+    connection, dial = start(name=name)
+    await trio.sleep(1)
+    dial.sockets[0].say(fakes.ltp(1, 2))
+    await trio.sleep(1)
+    dial.sockets[0].end()
+    await trio.testing.wait_all_tasks_blocked()
+    connection.want({2: "full", 3: "full"})
+    await trio.sleep(1)
+    dial.sockets[1].say(fakes.HEARTBEAT)
+    await trio.testing.wait_all_tasks_blocked()
+    assert fakes.gaps(ctx)[0].instruments == ["1", "2", "3"]
+    assert asked == [{1, 2, 3}]
+
+
+class TestNewToken:
+    @pytest.fixture
+    def clock(self, inline_threads, autojump_clock):
+        return autojump_clock
+
+    async def test_an_open_socket_is_made_anew_and_the_hole_is_told(self, clock, start, ctx, fakes, tmp_path):
+        path = tmp_path / "token"
+        path.write_text("OLD")
+        connection, dial = start(access_token_file=path)
+        await trio.sleep(1)
+        dial.sockets[0].say(fakes.ltp(1))
+        await trio.sleep(1)
+        path.write_text("NEW")
+        with trio.fail_after(1):
+            await connection.renew("NEW")
+        assert dial.tokens == ["OLD", "NEW"]
+        await trio.sleep(1)
+        dial.sockets[1].say(fakes.HEARTBEAT)
+        await trio.sleep(1)
+        assert [gap.reason for gap in fakes.gaps(ctx)] == ["login"]
+        assert connection.reconnects == {"login": 1}
+
+    async def test_one_that_has_the_token_is_left_alone(self, clock, start):
+        connection, dial = start()
+        await trio.sleep(1)
+        await connection.renew("TOKEN")
+        assert connection.up
+        assert len(dial.sockets) == 1
+
+    async def test_a_socket_that_opens_with_the_old_token_after_all_is_made_anew(self, clock, start, fakes):
+        gate = Gate()
+        await gate.enter("other")
+        connection, dial = start(gate=gate)
+        await trio.sleep(1)
+        await connection.renew("NEW")
+        gate.leave("other")
+        await trio.sleep(10)
+        # there is no other token here, so the second attempt stays
+        assert len(dial.sockets) == 2
+        assert connection.up
+
+
+async def test_connections_of_one_login_try_a_refused_token_once_a_minute_together(clock, start, ctx, fakes):
+    gate, refused = Gate(), fakes.Outage("auth", "refused")
+    started = [start(*[refused] * 100, gate=gate, number=number) for number in range(3)]
+    await trio.sleep(600)
+    times = sorted(time for _, dial in started for time in dial.times)
+    assert 9 <= len(times) <= 11
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 60
+    assert [connection.state for connection, _ in started] == ["auth_required"] * 3
+
+
+async def test_a_token_that_is_taken_after_all_is_tried_by_all(clock, start, fakes):
+    gate, refused = Gate(), fakes.Outage("auth", "refused")
+    started = [start(refused, gate=gate, number=number) for number in range(3)]
+    for _, dial in started[1:]:
+        dial.script.clear()
+    await trio.sleep(62)
+    assert [connection.up for connection, _ in started] == [True, True, True]
 
 
 class TestTokenFile:

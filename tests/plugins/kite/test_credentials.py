@@ -1,10 +1,13 @@
 """Reading the access token."""
 
+import os
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tickerd_plugins.kite.credentials import Credentials
+from tickerd_plugins.kite.saved import SavedLogin
 
 hidden: list[str] = []
 
@@ -100,3 +103,117 @@ async def test_a_fixed_token_never_changes(clock, options):
         await made(options(access_token=None)).changed(None)
     assert waited.cancelled_caught
     assert await made(options()).changed(None) == "TOKEN"
+
+
+LOGIN_NS = 1_768_360_800 * 10**9  # 2026-01-14 08:50 IST
+DAY_NS = 86_400 * 10**9
+
+
+def login(token="LOGIN", since_ns=LOGIN_NS):
+    return SavedLogin(api_key="KEY", access_token=token, user_id="AB1234", since_ns=since_ns)
+
+
+class Now:
+    """A clock that tests set."""
+
+    def __init__(self):
+        self.ns = LOGIN_NS + 10**9
+
+    def __call__(self):
+        return self.ns
+
+
+@pytest.fixture
+def now():
+    return Now()
+
+
+@pytest.fixture
+def at(options, now):
+    """Credentials that go by that clock."""
+
+    def make(**values):
+        return Credentials(options(**values), hidden.append, now, "kite")
+
+    return make
+
+
+async def test_a_login_counts_until_6_am_and_then_no_more(at, now):
+    credentials = at(access_token=None, api_secret="S")
+    assert await credentials.access_token() is None
+    assert credentials.problem == "no access token: log in with: tickerd login kite"
+    credentials.log_in(login())
+    assert await credentials.access_token() == "LOGIN"
+    assert credentials.latest.user_id == "AB1234"
+    now.ns = credentials.latest.expires_ns - 1
+    assert await credentials.access_token() == "LOGIN"
+    now.ns += 1
+    assert await credentials.access_token() is None
+    assert credentials.problem == (
+        "the login has ended at 2026-01-15 06:00 IST: log in again with: tickerd login kite"
+    )
+    assert credentials.latest.text == "LOGIN"
+
+
+async def test_a_login_counts_before_a_fixed_token(at):
+    credentials = at(access_token="FIXED")
+    credentials.log_in(login())
+    assert await credentials.access_token() == "LOGIN"
+    assert (await at(access_token="FIXED").read()).expires_ns is None
+
+
+async def test_of_a_file_and_a_login_the_newer_counts(at, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("FILE")
+    os.utime(path, ns=(LOGIN_NS - 1, LOGIN_NS - 1))
+    credentials = at(access_token_file=path)
+    assert await credentials.access_token() == "FILE"
+    credentials.log_in(login())
+    assert await credentials.access_token() == "LOGIN"
+    os.utime(path, ns=(LOGIN_NS + 1, LOGIN_NS + 1))
+    assert await credentials.access_token() == "FILE"
+    path.write_text("not a token")
+    assert await credentials.access_token() == "LOGIN"
+
+
+async def test_the_age_of_a_file_is_a_guess_that_the_broker_corrects(at, now, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("FILE")
+    os.utime(path, ns=(LOGIN_NS - 3 * DAY_NS, LOGIN_NS - 3 * DAY_NS))
+    credentials = at(access_token_file=path)
+    assert (await credentials.read()).expires_ns < now.ns
+    credentials.accept("FILE")
+    assert credentials.was_accepted("FILE")
+    assert (await credentials.read()).expires_ns > now.ns
+
+
+async def test_a_login_wakes_whoever_waits_for_a_token(clock, at):
+    credentials, found = at(access_token=None, api_secret="S"), []
+
+    async def wait():
+        found.append(await credentials.changed(None))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(3600)
+        assert not found
+        credentials.log_in(login())
+    assert found == ["LOGIN"]
+    assert hidden[-1] == "LOGIN"
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ({"api_secret": "S"}, "log in again with: tickerd login kite"),
+        ({"access_token_file": "/x"}, "log in again and write today's access token to access_token_file"),
+        ({}, "log in again and put today's token in place"),
+    ],
+)
+def test_the_next_step_is_the_one_that_works_here(at, values, step):
+    assert at(**values).next_step == step
+
+
+async def test_a_token_does_not_print(at):
+    credentials = at(access_token="FIXED")
+    assert "FIXED" not in repr(await credentials.read())

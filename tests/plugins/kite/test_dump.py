@@ -1,9 +1,11 @@
 """The download process: the official client against a server that answers well and badly."""
 
 import gzip
+import resource
 import subprocess
 import sys
 import threading
+import time
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,9 +13,11 @@ import msgspec
 import pytest
 import trustme
 
+from tickerd.plugin import Listing
 from tickerd_plugins.kite import dump
-from tickerd_plugins.kite.dump import Request, UnusableError, answer, explain, table
-from tickerd_plugins.kite.rows import unpack
+from tickerd_plugins.kite.dump import Request, UnusableError, answer, compare, explain, table
+from tickerd_plugins.kite.instruments import decode, download
+from tickerd_plugins.kite.rows import NAMESPACE, Header, unpack
 
 COLUMNS = (
     "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,"
@@ -67,8 +71,8 @@ def ask(server):
             "root": server.root,
             "timeout": 5.0,
         } | values
-        header, runs = unpack(answer(Request(**values)))
-        return header, [instrument for run in runs for instrument in run]
+        header, rows = unpack(answer(Request(**values)))
+        return header, list(Listing.unpack(rows).values()) if rows else []
 
     return run
 
@@ -76,8 +80,8 @@ def ask(server):
 def test_the_dump_comes_through_the_official_client(ask, server):
     header, instruments = ask()
     assert header.error == ""
-    assert [i.symbol for i in instruments] == ["NSE:INFY", "NSE:NIFTY 50", "NFO:NIFTY26DEC26000CE"]
-    option = instruments[2]
+    assert [i.symbol for i in instruments] == ["NFO:NIFTY26DEC26000CE", "NSE:INFY", "NSE:NIFTY 50"]
+    option = instruments[0]
     assert (option.expiry, option.strike, option.lot_size, option.name) == (
         "2026-12-31",
         26000.0,
@@ -99,8 +103,8 @@ def test_a_process_of_its_own_reads_the_request_from_its_input(server):
     done = subprocess.run(
         [sys.executable, "-c", code], input=request, capture_output=True, check=True, timeout=60
     )
-    header, runs = unpack(done.stdout)
-    assert (header.error, header.rows, sum(map(len, runs))) == ("", 3, 3)
+    header, rows = unpack(done.stdout)
+    assert (header.error, header.rows, len(Listing.unpack(rows))) == ("", 3, 3)
     assert done.stderr == b""
 
 
@@ -114,6 +118,10 @@ def test_a_process_of_its_own_reads_the_request_from_its_input(server):
         (
             (200, {"Content-Type": "text/csv"}, b"<html>Bad gateway</html>\nmore"),
             "the answer is not an instrument dump, or is cut off",
+        ),
+        (
+            (200, {"Content-Type": "text/csv"}, CSV.replace(b"strike", b"struck")),
+            "the answer has no column 'strike'",
         ),
         ((200, {"Content-Type": "text/csv"}, b""), "the dump holds no rows"),
         ((200, {"Content-Type": "text/csv"}, CSV[:-5]), "the dump is cut off in row 3"),
@@ -219,6 +227,49 @@ def test_single_bad_rows_are_left_out_and_counted():
     assert {row[2]: row[6] for row in rows}["S15"] == "2026-12-31"
 
 
+def test_the_name_of_a_derivative_that_has_none_is_what_its_symbol_begins_with():
+    raw = [
+        good(1, tradingsymbol="M&M26DEC3500CE", instrument_type="CE"),
+        good(2, tradingsymbol="BAJAJ-AUTO26DECFUT", instrument_type="FUT"),
+        good(3, tradingsymbol="NIFTY26DECFUT", instrument_type="FUT", name="GIVEN"),
+        good(4, tradingsymbol="3MINDIA26DECFUT", instrument_type="FUT"),
+        good(5, tradingsymbol="ABC26"),
+    ]
+    assert [row[3] for row in table(raw)[0]] == ["M&M", "BAJAJ-AUTO", "GIVEN", "", ""]
+
+
+def listing(*rows):
+    """Of (symbol, token, expiry)."""
+    return Listing.of_rows(
+        NAMESPACE, [(t, "NFO", s, "", "NFO-OPT", "CE", e, 1.0, 1, 0.05) for s, t, e in rows]
+    )
+
+
+def test_what_is_another_than_in_the_copy_is_counted():
+    header = Header()
+    old = listing(("A", 1, ""), ("B", 2, ""), ("C", 3, "2026-11-20"), ("D", 4, "2026-11-30"), ("E", 5, ""))
+    new = listing(("A", 1, ""), ("B", 3, ""), ("E", 5, ""), ("F", 6, ""), ("G", 7, ""))
+    compare(header, old, new, "2026-11-23")
+    assert (header.added, header.changed, header.expired, header.lost) == (2, 1, 1, 1)
+    assert header.compared == 4  # all but what had to go
+
+
+@pytest.mark.parametrize(("root", "lost"), [("here", 1), ("elsewhere", 0)])
+def test_only_a_copy_from_the_same_place_is_compared_with(ask, server, tmp_path, root, lost):
+    where = server.root if root == "here" else "http://elsewhere"
+    copy = tmp_path / "copy"
+    copy.write_bytes(listing(("GONE", 1, "")).pack({"root": where}))
+    header, _ = ask(previous=str(copy), now_ns=10**18)
+    assert (header.lost, header.compared) == (lost, lost)
+    copy.write_bytes(b"rubbish")
+    assert ask(previous=str(copy))[0].compared == 0
+
+
+def test_the_rows_say_where_they_come_from_and_when(server):
+    _, rows = unpack(answer(Request(api_key="K", root=server.root, now_ns=77)))
+    assert Listing.unpack(rows).about == {"root": server.root, "fetched_ns": 77}
+
+
 def test_many_bad_rows_are_a_bad_dump():
     raw = [good(token, name=None if token % 50 == 0 else "") for token in range(1, 1002)]
     with pytest.raises(UnusableError, match="20 of 1001 rows cannot be used"):
@@ -258,3 +309,27 @@ def test_an_answer_that_unpacks_into_too_much_memory_is_refused(server):
         [sys.executable, "-m", dump.__name__], input=request, capture_output=True, check=True
     )
     assert unpack(done.stdout)[0].error == "the dump is too large for the memory that a download may use"
+
+
+@pytest.mark.full
+async def test_a_hundred_and_twenty_thousand_rows_cost_the_daemon_next_to_nothing(server, tmp_path):
+    """The whole way, in seconds of processor time: the download process, and what is left for the daemon."""
+    shares = (f"{n * 256 + 1},{n},STOCK{n},COMPANY {n},0,,0,0.05,1,EQ,NSE,NSE" for n in range(9_000))
+    options = (
+        f"{n * 256 + 2},{n},N{n % 200}26NOV{n // 200 * 50}CE,N{n % 200},0,2026-11-{n % 28 + 1:02d},{n // 200 * 50},"
+        "0.05,75,CE,NFO-OPT,NFO"
+        for n in range(9_000, 120_000)
+    )
+    server.reply = (200, {"Content-Type": "text/csv"}, "\n".join([COLUMNS, *shares, *options]).encode())
+    request = msgspec.json.encode(Request(api_key="KEY", root=server.root))
+    begun, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
+    raw = await download(request, 60, 2**26)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = time.process_time()
+    listing = decode(raw).listing
+    loading = time.process_time() - before
+    assert len(listing) == 120_000
+    assert listing["NSE:STOCK8999"].token == 8999 * 256 + 1
+    assert loading < 0.3
+    assert before - own < 1.0
+    assert ended.ru_utime - begun.ru_utime < 4.0

@@ -8,14 +8,14 @@ import pytest
 import trio
 import trio.testing
 
-from tickerd.plugin import Clock
+from tickerd.plugin import Clock, Listing
 from tickerd.testing import FakeContext
 from tickerd_plugins.kite import instruments
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.instruments import (
     COPY,
     DumpError,
-    InstrumentLoader,
+    Registry,
     decode,
     download,
     save,
@@ -26,9 +26,22 @@ from tickerd_plugins.kite.rows import Header, pack
 ROOT = "https://api.kite.trade"
 
 
-def dump(n, root=ROOT, **header):
-    rows = [(token, "NSE", f"S{token}", "", "NSE", "EQ", "", 0.0, 1, 0.05) for token in range(1, n + 1)]
-    return pack(Header(root=root, **header), rows)
+def rows(n):
+    return [(token, "NSE", f"S{token}", "", "NSE", "EQ", "", 0.0, 1, 0.05) for token in range(1, n + 1)]
+
+
+def dump(n, fetched_ns=None, **header):
+    """What the download process says; the time is that of the context when it is left out."""
+    fetched_ns = nanoseconds(2026, 11, 23, 3, 0) if fetched_ns is None else fetched_ns
+    return pack(Header(**header), rows(n), {"root": ROOT, "fetched_ns": fetched_ns})
+
+
+def copy_of(n, root=ROOT, fetched_ns=0):
+    """The copy on disk."""
+    return Listing.of_rows("kite", rows(n)).pack({"root": root, "fetched_ns": fetched_ns})
+
+
+YESTERDAY = (2026, 11, 22, 3, 0)
 
 
 def nanoseconds(*when):
@@ -80,30 +93,18 @@ async def test_a_process_that_says_nothing_is_an_error():
         await download(b"", 30, 10, python("raise SystemExit(3)"))
 
 
-async def test_damaged_bytes_are_refused():
+def test_damaged_bytes_are_refused():
     with pytest.raises(DumpError, match="damaged instrument dump"):
-        await decode(dump(3)[:-5])
+        decode(dump(3)[:-5])
+    flipped = bytearray(dump(3))
+    flipped[-30] ^= 1
+    with pytest.raises(DumpError, match="damaged instrument dump: damaged"):
+        decode(bytes(flipped))
     with pytest.raises(DumpError, match="holds no rows"):
-        await decode(dump(0))
+        decode(dump(0))
     with pytest.raises(DumpError, match="refused") as caught:
-        await decode(pack(Header(error="refused", auth=True)))
+        decode(pack(Header(error="refused", auth=True)))
     assert caught.value.auth
-
-
-async def test_others_run_while_a_dump_is_decoded():
-    turns = 0
-
-    async def count():
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
-        assert len((await decode(dump(20_000))).instruments) == 20_000
-        nursery.cancel_scope.cancel()
-    assert turns >= 8
 
 
 def test_a_copy_is_replaced_as_a_whole(tmp_path):
@@ -131,7 +132,7 @@ async def ctx(tmp_path):
 
 @pytest.fixture
 async def start(clock, ctx, options, monkeypatch, nursery):
-    """Runs a loader whose downloads are scripted: bytes, or an error."""
+    """Runs a registry whose downloads are scripted: bytes, or an error."""
     ctx.state_dir.mkdir()
 
     def begin(*script, **values):
@@ -152,8 +153,8 @@ async def start(clock, ctx, options, monkeypatch, nursery):
 
         monkeypatch.setattr(instruments, "download", scripted)
         chosen = options(**values)
-        told.loader = InstrumentLoader(chosen, ctx, Credentials(chosen, lambda _: None), changed)
-        nursery.start_soon(told.loader.run)
+        told.registry = Registry(chosen, ctx, Credentials(chosen, lambda _: None), changed)
+        nursery.start_soon(told.registry.run)
         return told
 
     return begin
@@ -164,11 +165,11 @@ async def test_the_table_is_loaded_and_a_copy_kept(clock, start, ctx):
     await trio.sleep(1)
     assert len(ctx.instruments) == 5
     assert ctx.instruments.get(3).symbol == "NSE:S3"
-    assert (told.loader.rows, told.loader.problem, told.changes) == (5, "", 1)
+    assert (told.registry.rows, told.registry.problem, told.changes) == (5, "", 1)
     assert ctx.counts["instrument_rows_skipped"] == 1
-    copy = await decode((ctx.state_dir / COPY).read_bytes())
-    assert copy.header.fetched_ns == told.loader.fetched_ns
-    assert len(copy.instruments) == 5
+    copy = Listing.unpack((ctx.state_dir / COPY).read_bytes())
+    assert copy.about["fetched_ns"] == told.registry.fetched_ns
+    assert len(copy) == 5
 
 
 async def test_it_is_loaded_again_every_day(clock, start, ctx):
@@ -179,37 +180,91 @@ async def test_it_is_loaded_again_every_day(clock, start, ctx):
     assert len(ctx.instruments) == 8
 
 
-async def test_yesterdays_copy_is_used_when_the_download_fails(clock, start, ctx):
-    ctx.state_dir.joinpath(COPY).write_bytes(dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0)))
+async def test_yesterdays_copy_is_used_at_once_and_kept_when_the_download_fails(clock, start, ctx):
+    ctx.state_dir.joinpath(COPY).write_bytes(copy_of(4, fetched_ns=nanoseconds(*YESTERDAY)))
     told = start(DumpError("no answer in time"), DumpError("no answer in time"), dump(5))
-    await trio.sleep(1)
+    await trio.sleep(0.3)
     assert len(ctx.instruments) == 4
-    assert told.loader.problem == "no answer in time; using the copy of 2026-11-22 08:30 IST"
+    assert told.registry.problem == "no answer in time; the one of 2026-11-22 08:30 IST stays in use"
     await trio.sleep(60)
     assert len(ctx.instruments) == 5
-    assert told.loader.problem == ""
+    assert told.registry.problem == ""
     assert ctx.counts["instruments_failed"] == 2
 
 
-@pytest.mark.parametrize("copy", [None, b"rubbish", dump(4)[:-3], dump(4, root="http://simulator")])
+async def test_a_copy_of_today_needs_no_download_until_tomorrow(clock, start, ctx):
+    ctx.state_dir.joinpath(COPY).write_bytes(copy_of(4, fetched_ns=nanoseconds(2026, 11, 23, 3, 0)))
+    told = start(dump(5))
+    await trio.sleep(60)
+    assert (len(ctx.instruments), told.times, told.registry.problem) == (4, [], "")
+    await trio.sleep(24 * 3600)
+    assert (len(ctx.instruments), len(told.times)) == (5, 1)
+
+
+async def test_a_copy_of_yesterday_is_said_to_be_one_until_the_download_is_there(
+    clock, start, ctx, monkeypatch
+):
+    ctx.state_dir.joinpath(COPY).write_bytes(copy_of(4, fetched_ns=nanoseconds(*YESTERDAY)))
+    problems = []
+    told = start(dump(5))
+    load = ctx.instruments.load
+
+    def noted(listing):
+        problems.append(told.registry.problem)
+        load(listing)
+
+    monkeypatch.setattr(ctx.instruments, "load", noted)
+    await trio.sleep(1)
+    assert problems == ["", "the instruments are those of 2026-11-22 08:30 IST"]
+    assert told.registry.problem == ""
+
+
+async def test_it_is_loaded_again_when_somebody_asks_but_not_more_than_once_a_minute(clock, start, ctx):
+    told = start(*[dump(n) for n in range(5, 100)])
+    await trio.sleep(100)
+    assert len(told.times) == 1
+    told.registry.refresh()
+    await trio.sleep(5)
+    assert len(told.times) == 2
+    for _ in range(10):
+        told.registry.refresh()
+        await trio.sleep(10)
+    assert told.times == [0, 100, 160]
+    await trio.sleep(20)
+    assert told.times == [0, 100, 160, 220]
+
+
+async def test_one_who_asks_does_not_wait_for_the_next_try(clock, start, ctx):
+    told = start(DumpError("x"), dump(5))
+    told.registry._backoff = SimpleNamespace(next=lambda: 1e6, reset=lambda: None)
+    await trio.sleep(100)
+    assert (len(told.times), len(ctx.instruments)) == (1, 0)
+    told.registry.refresh()
+    await trio.sleep(1)
+    assert len(ctx.instruments) == 5
+
+
+@pytest.mark.parametrize("copy", [None, b"rubbish", copy_of(4)[:-3], copy_of(4, root="http://simulator")])
 async def test_without_a_usable_copy_the_feed_goes_on_without_symbols(clock, start, ctx, copy):
     if copy is not None:
         ctx.state_dir.joinpath(COPY).write_bytes(copy)
     told = start(*[DumpError("dns")] * 100)
     await trio.sleep(1)
     assert len(ctx.instruments) == 0
-    assert told.loader.problem == "dns; symbols cannot be resolved, tokens can be subscribed"
+    assert told.registry.problem == "dns; symbols cannot be resolved, tokens can be subscribed"
 
 
 async def test_a_failure_later_keeps_the_table_that_is_there(clock, start, ctx):
     told = start(dump(5), *[DumpError("the dump is cut off in row 3")] * 300)
     await trio.sleep(24 * 3600 + 10)
     assert len(ctx.instruments) == 5
-    assert told.loader.problem == "the dump is cut off in row 3; the one before stays in use"
+    assert (
+        told.registry.problem == "the dump is cut off in row 3; the one of 2026-11-23 08:30 IST stays in use"
+    )
 
 
 async def test_a_damaged_dump_never_replaces_the_copy(clock, start, ctx):
-    good = dump(4, fetched_ns=nanoseconds(2026, 11, 22, 3, 0))
+    good = copy_of(4, fetched_ns=nanoseconds(*YESTERDAY))
     ctx.state_dir.joinpath(COPY).write_bytes(good)
     start(dump(10)[:-3], *[DumpError("x")] * 100)
     await trio.sleep(1)
@@ -221,11 +276,41 @@ async def test_a_dump_that_lost_half_of_its_rows_needs_a_second_one_that_agrees(
     told = start(dump(100), dump(20), dump(30), dump(30))
     await trio.sleep(24 * 3600 + 1)
     assert len(ctx.instruments) == 100
-    assert told.loader.problem.startswith("the instrument dump has 20 rows after 100 before")
+    assert told.registry.problem.startswith("the instrument dump has 20 rows after 100 before")
     await trio.sleep(30)
     assert len(ctx.instruments) == 30
-    assert told.loader.problem == ""
+    assert told.registry.problem == ""
     assert len(told.times) == 4
+
+
+async def test_a_dump_that_lacks_a_tenth_of_what_has_not_expired_needs_a_second_one_that_agrees(
+    clock, start, ctx
+):
+    lost = {"compared": 100, "lost": 11}
+    told = start(dump(100), dump(99, **lost), dump(99, **lost))
+    await trio.sleep(24 * 3600 + 1)
+    assert told.registry.problem.startswith(
+        "the instrument dump lacks 11 of 100 symbols that have not expired; used if the next one agrees"
+    )
+    assert len(ctx.instruments) == 100
+    await trio.sleep(30)
+    assert len(ctx.instruments) == 99
+
+
+async def test_what_a_new_dump_changed_is_one_record(clock, start, ctx):
+    start(dump(100), dump(103, compared=100, lost=2, added=5, expired=0, changed=1))
+    await trio.sleep(1)
+    assert ctx.published == []
+    await trio.sleep(24 * 3600)
+    (change,) = ctx.published[0].records
+    assert (change.symbol, change.change) == ("*", "changed")
+    assert change.detail == "5 added, 1 changed, 2 lost, 103 in all"
+
+
+async def test_the_download_process_is_told_what_to_compare_with(clock, start, ctx):
+    told = start(dump(5))
+    await trio.sleep(1)
+    assert str(ctx.state_dir / COPY).encode() in told.tokens[0]
 
 
 async def test_failures_are_retried_with_waits_that_grow_to_a_cap(clock, start):
@@ -254,5 +339,5 @@ async def test_a_disk_that_cannot_be_written_does_not_harm_the_table(clock, star
     told = start(dump(5))
     await trio.sleep(1)
     assert len(ctx.instruments) == 5
-    assert told.loader.problem == ""
+    assert told.registry.problem == ""
     assert ctx.counts["instruments_copy_failed"] == 1

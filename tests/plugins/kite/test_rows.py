@@ -2,60 +2,34 @@
 
 import pytest
 
-from tickerd.plugin import Instrument
-from tickerd_plugins.kite.rows import Header, headed, pack, unpack
+from tickerd.plugin import Instrument, Listing
+from tickerd_plugins.kite.rows import Header, pack, unpack
 
 ROW = (408065, "NSE", "INFY", "INFOSYS", "NSE", "EQ", "", 0.0, 1, 0.05)
 INFY = Instrument("kite", *ROW)
 
 
-def rows(n):
-    return [(token, "NSE", f"S{token}", "", "NSE", "EQ", "", 0.0, 1, 0.05) for token in range(1, n + 1)]
+def test_what_is_packed_comes_back_with_what_is_said_of_it():
+    header, rows = unpack(pack(Header(skipped=2), [ROW], {"root": "http://x", "fetched_ns": 5}))
+    assert (header.rows, header.skipped) == (1, 2)
+    listing = Listing.unpack(rows)
+    assert list(listing.values()) == [INFY]
+    assert listing.about == {"root": "http://x", "fetched_ns": 5}
 
 
-def everything(raw):
-    header, runs = unpack(raw)
-    return header, [instrument for run in runs for instrument in run]
-
-
-def test_what_is_packed_comes_back_as_instruments():
-    header, found = everything(pack(Header(root="http://x", skipped=2), [ROW]))
-    assert (header.root, header.rows, header.skipped) == ("http://x", 1, 2)
-    assert found == [INFY]
-    assert type(found[0]) is Instrument
-
-
-def test_numbers_that_are_equal_keep_their_types():
-    index = (256265, "NSE", "NIFTY 50", "", "INDICES", "EQ", "", 0.0, 0, 0.0)
-    other = (1, "MCX", "X", "", "MCX", "FUT", "", 1.0, 1, 1.0)
-    _, found = everything(pack(Header(), [index, other]))
-    for instrument in found:
-        numbers = instrument.strike, instrument.lot_size, instrument.tick_size
-        assert list(map(type, numbers)) == [float, int, float]
-
-
-def test_many_rows_come_in_runs():
-    header, runs = unpack(pack(Header(), rows(5000)))
-    assert [len(run) for run in runs] == [2000, 2000, 1000]
-    assert header.rows == 5000
-
-
-def test_another_header_keeps_the_rows():
-    raw = headed(Header(root="y", fetched_ns=7, rows=1), pack(Header(root="x"), [ROW]))
-    header, found = everything(raw)
-    assert (header.root, header.fetched_ns, found) == ("y", 7, [INFY])
+def test_an_error_comes_without_rows():
+    header, rows = unpack(pack(Header(error="refused", auth=True)))
+    assert (header.error, header.auth, rows) == ("refused", True, b"")
 
 
 def test_every_cut_is_noticed():
-    raw = pack(Header(), rows(3))
+    raw = pack(Header(), [ROW])
     for length in range(len(raw)):
-        with pytest.raises(ValueError, match=r"empty|cut off|not a dump"):
-            everything(raw[:length])
+        with pytest.raises(ValueError, match=r"empty|cut off|not a"):
+            Listing.unpack(unpack(raw[:length])[1])
 
 
-@pytest.mark.parametrize(
-    "raw", [b"<html>", b"\0\0\0\1x", pack(Header(version=2)), pack(Header()) + pack(Header())]
-)
+@pytest.mark.parametrize("raw", [b"<html>", b"\0\0\0\1x", pack(Header(version=1))])
 def test_other_bytes_are_refused(raw):
-    with pytest.raises(ValueError, match=r"cut off|not a dump|version 2"):
-        everything(raw)
+    with pytest.raises(ValueError, match=r"cut off|not a dump|version 1"):
+        unpack(raw)

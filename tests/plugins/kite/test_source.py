@@ -5,7 +5,7 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from tickerd.plugin import Source
+from tickerd.plugin import Inbound, Login, LoginRefused, Rejected, Source
 from tickerd.testing import FakeContext, check_plugin, check_source
 from tickerd.wire.kite import KITE
 from tickerd_plugins import kite
@@ -48,7 +48,7 @@ def test_the_plugin_declares_its_source_and_its_codec():
     assert tickerd_sources() is KiteSource
     assert issubclass(KiteSource, Source)
     assert tickerd_codecs() == [KITE]
-    assert (KiteSource.namespace, KiteSource.replace, KiteSource.capacity) == ("kite", "after", 3000)
+    assert (KiteSource.namespace, KiteSource.replace, KiteSource.capacity) == ("kite", "after", 9000)
 
 
 async def test_it_has_started_before_anything_is_connected(clock, start, ctx, fakes):
@@ -86,17 +86,32 @@ async def test_the_report_holds_state_and_facts(clock, start, ctx, fakes):
     await trio.sleep(1.5)
     state, detail, facts = last(ctx)
     assert (state, detail) == ("connected", "")
+    by_connection = facts.pop("by_connection")
+    assert [(one["connection"], one["state"], one["wanted"]) for one in by_connection] == [
+        (0, "connected", 2),
+        (1, "idle", 0),
+        (2, "idle", 0),
+    ]
     assert facts == {
         "connections": 1,
         "subscribed": 2,
         "wanted": 2,
+        "capacity": 9000,
         "surplus": 0,
+        "surplus_instruments": [],
+        "without_feed": 0,
+        "without_feed_instruments": [],
+        "login": {"from": "option", "user": None, "since_ns": None},
+        "login_expires_ns": None,
+        "login_expires_in_s": None,
         "unconfirmed": 1,
         "unconfirmed_tokens": [2],
         "last_frame_ns": seen,
         "reconnects": {},
         "instruments": 9,
         "instruments_fetched_ns": facts["instruments_fetched_ns"],
+        "dump_loaded_ns": facts["instruments_fetched_ns"],
+        "dump_problem": "",
     }
     dial.sockets[0].end("silent", "no frame for 10 s")
     await trio.testing.wait_all_tasks_blocked()
@@ -109,15 +124,18 @@ async def test_what_is_beyond_the_capacity_is_counted_and_told_and_the_rest_live
     wanted = fakes.instruments(*range(1, 3011))
     ctx.demand.want(dict.fromkeys(wanted, "ltp"))
     with capture_logs() as logs:
-        dial = await start(stale_after="1h", reconnect_after="1h")
+        dial = await start(stale_after="1h", reconnect_after="1h", connections=1)
         await trio.sleep(5)
     assert len(dial.sockets[0].subscribed) == 3000
     assert ctx.counts["over_capacity"] == 10
     _, detail, facts = last(ctx)
-    assert detail == "10 instruments are beyond the limit of 3000"
+    assert detail == (
+        "10 instruments are beyond the limit of 3000 (3000 on each of 1 connections) and left out, such as 3001: "
+        "list fewer, or add a source with another api_key"
+    )
     assert facts["surplus"] == 10
-    (line,) = [line for line in logs if line["event"] == "more instruments wanted than the broker allows"]
-    assert (line["wanted"], line["left_out"], len(line["tokens"])) == (3010, 10, 10)
+    (line,) = [line for line in logs if line["event"] == "more instruments wanted than this source can carry"]
+    assert (line["wanted"], line["left_out"], len(line["instruments"])) == (3010, 10, 10)
     ctx.demand.want(dict.fromkeys(wanted[:20]))
     await trio.sleep(5)
     assert len(dial.sockets[0].subscribed) == 2990
@@ -173,3 +191,29 @@ async def test_the_source_passes_the_conformance_check(clock, options, fakes, tm
         lambda: FakeContext(tmp_path, "kite"),
         items=40,
     )
+
+
+async def test_a_login_needs_the_source_to_run(ctx, options):
+    source = KiteSource(options(api_secret="SECRET"))
+    assert isinstance(source, Login)
+    assert isinstance(source, Inbound)
+    assert source.expires is None
+    assert source.url("STATE").startswith("https://kite.zerodha.com/connect/login?v=3&api_key=KEY")
+    with pytest.raises(LoginRefused, match="the source is not running"):
+        await source.exchange({"request_token": "x"})
+    with pytest.raises(Rejected, match="need the source to run"):
+        await source.verify(b"{}", {})
+
+
+async def test_while_it_runs_logins_and_postbacks_reach_it(clock, ctx, options, fakes, nursery):
+    source = KiteSource(options(api_secret="SECRET", rest_url="http://127.0.0.1:1"), fakes.Dial())
+    await nursery.start(lambda task_status: source.run(ctx, task_status=task_status))
+    with pytest.raises(LoginRefused, match="no usable request_token"):
+        await source.exchange({"request_token": ""})
+    with pytest.raises(Rejected, match="not a JSON object"):
+        await source.verify(b"nonsense", {})
+
+
+def test_its_capacity_follows_from_its_options(options):
+    assert KiteSource.capacity_of(options()) == 9000
+    assert KiteSource.capacity_of(options(connections=2, per_connection=10)) == 20

@@ -137,3 +137,24 @@ async def test_time_is_trios(account: Account, autojump_clock: MockClock) -> Non
     token = account.request_token()
     await trio.sleep(REQUEST_TOKEN_S - 1)
     assert account.login(token, checksum(token)) is None
+
+
+def test_a_login_from_elsewhere_makes_another_token_valid(account: Account) -> None:
+    account.log_in_elsewhere()
+    assert not account.allows("key", "token")
+    assert account.allows("key", account.access_token)
+    account.revive()
+    assert not account.allows("key", "token"), "what somebody else did stays"
+
+
+async def test_with_another_secret_a_login_fails_by_its_checksum(account: Account) -> None:
+    account.change_secret()
+    token = account.request_token()
+    assert account.login(token, checksum(token)) == "Invalid `checksum`."
+    account.revive()
+    token = account.request_token()
+    assert account.login(token, checksum(token)) is None
+
+
+def test_the_user_can_be_chosen() -> None:
+    assert Account("key", "secret", "token", "AB1234").profile()["user_id"] == "AB1234"

@@ -63,7 +63,7 @@ def test_the_command_line_can_write_every_fault(text: str, fault: object) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("explode", "unknown fault 'explode'; there are clear, close, drop"),
+        ("explode", "unknown fault 'explode'; there are change-secret, clear, close"),
         ("mute=soon", "fault 'mute' cannot take 'soon'"),
         ("mute-instrument", "needs an argument"),
         ("half-open=1", "takes no argument"),

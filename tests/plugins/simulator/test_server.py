@@ -120,3 +120,16 @@ async def test_ticks_come_at_the_rate_asked_for(connect) -> None:
         while trio.current_time() < start + 1:
             count += len((await client.ticks()).tokens)
         assert 400 <= count <= 600
+
+
+async def test_the_token_ends_each_day_at_6_in_india(autojump_clock: MockClock) -> None:
+    async with open_simulator(SimulatorOptions(instruments=20, heartbeat=1e9, daily_expiry=True)) as sim:
+        for _ in range(2):
+            await trio.sleep(86_400)
+            assert sim.account.expired
+            left = sim.ist().replace(hour=6, minute=0, second=0)
+            sim.account.revive()
+            await trio.sleep(((left - sim.ist()).total_seconds() % 86_400) - 2)
+            assert not sim.account.expired
+            await trio.sleep(4)
+            assert sim.account.expired

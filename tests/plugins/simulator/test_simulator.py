@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from trio_websocket import ConnectionClosed, ConnectionRejected
 
 import tickerd_plugins.simulator as plugin
 from tickerd_plugins.simulator import Simulator, SimulatorOptions
@@ -44,7 +45,7 @@ async def test_a_fault_of_a_connection_that_is_not_there_is_refused(idle: Simula
 
 
 async def test_faults_that_hold_are_shown_and_cleared(idle: Simulator) -> None:
-    for fault in ("mute", "slow=5", "reject=500", "expire", "mute-instrument=NSE:INFY"):
+    for fault in ("mute", "slow=5", "reject=500", "expire", "no-market-data", "mute-instrument=NSE:INFY"):
         idle.inject(fault)
     assert idle.state()["faults"] == {
         "muted": True,
@@ -52,6 +53,7 @@ async def test_faults_that_hold_are_shown_and_cleared(idle: Simulator) -> None:
         "bytes_per_second": 5.0,
         "reject": 500,
         "token_expired": True,
+        "no_market_data": True,
     }
     idle.inject("clear")
     assert idle.state()["faults"] == {
@@ -60,6 +62,7 @@ async def test_faults_that_hold_are_shown_and_cleared(idle: Simulator) -> None:
         "bytes_per_second": None,
         "reject": None,
         "token_expired": False,
+        "no_market_data": False,
     }
 
 
@@ -85,3 +88,30 @@ def test_the_plugin_offers_its_parts_by_name() -> None:
     assert all(getattr(plugin, name) is not None for name in plugin.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = plugin.nothing
+
+
+async def test_a_login_from_elsewhere_ends_ours(sim: Simulator, connect) -> None:
+    async with connect(sim) as client:
+        sim.inject("login-elsewhere")
+        assert len(sim.connections) == 1
+        sim.inject("login-elsewhere=cut")
+        with pytest.raises(ConnectionClosed):
+            await client.message()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with connect(sim):
+            pass
+    assert caught.group_contains(ConnectionRejected)
+    assert sim.counters["rejected_403"] == 1
+
+
+async def test_a_plan_without_market_data_refuses_the_socket_alone(sim: Simulator, connect) -> None:
+    sim.inject("no-market-data")
+    assert sim.state()["faults"]["no_market_data"]
+    assert sim.account.allows(sim.api_key, sim.access_token)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with connect(sim):
+            pass
+    assert caught.group_contains(ConnectionRejected)
+    sim.clear()
+    async with connect(sim):
+        assert sim.counters["accepted"] == 1

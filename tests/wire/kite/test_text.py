@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickerd.plugin import AnyRecord, Notice, Order
-from tickerd.wire.kite.text import Request, record, request, set_mode, subscribe, unsubscribe
+from tickerd.plugin import AnyRecord, Gap, Notice, Order
+from tickerd.wire.kite.text import Request, frame, record, request, set_mode, subscribe, unsubscribe
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -139,3 +139,54 @@ def test_no_text_from_a_client_raises_anything_but_value_error(text: str | bytes
     except ValueError:
         return
     assert found.action in ("subscribe", "unsubscribe", "mode")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        ('["408065",256265]', (408065, 256265)),
+        ('["0","4294967295","4294967296","99999999999"]', (0, 4294967295)),
+        ('["","-1","+1"," 1","1.0","1e3","\\u0661","0x1",null,true]', ()),
+    ],
+)
+def test_numerals_count_as_tokens_for_who_asks_for_it(tokens: str, found: tuple[int, ...]) -> None:
+    assert request(f'{{"a":"subscribe","v":{tokens}}}', numerals=True).tokens == found
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '{"type":"order","data":{"order_id":"1","price":12.5,"tag":null}}',
+        '{"type":"order","data":{}}',
+        '{"type":"error","data":"something is wrong"}',
+        '{"type":"message","data":{"text":"hello"}}',
+        '{"type":"instruments_meta","data":{"count":5}}',
+    ],
+)
+def test_what_the_broker_sent_is_passed_on_as_it_was(sent: str) -> None:
+    assert frame(record(sent, connection=1, ts_recv=1)) == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed_on"),
+    [
+        ('{"type":"error","data":{"code":5}}', '{"type":"error","data":"{\\"code\\":5}"}'),
+        ('{"type":"error"}', '{"type":"error","data":"null"}'),
+        ('{"type":"order","data":7}', None),
+        ('{"TYPE":"error","data":7}', None),
+        ('{"type":"new","TYPE":"error","data":7}', '{"type":"new","data":7}'),
+        ('{"type":{"error":1}}', None),
+        ("hello", None),
+        ("[]", None),
+    ],
+)
+def test_nothing_is_passed_on_that_ends_the_go_client(sent: str, passed_on: str | None) -> None:
+    assert frame(record(sent, connection=1, ts_recv=1)) == passed_on
+
+
+def test_an_order_that_was_found_after_an_outage_is_told_like_any_other() -> None:
+    assert frame(Order(data={"order_id": "1"}, reconciled=True)) == '{"type":"order","data":{"order_id":"1"}}'
+
+
+def test_records_of_our_own_have_no_frame() -> None:
+    assert frame(Gap(reason="reset")) is None

@@ -1,21 +1,15 @@
 """What happens, as it happens: server-sent events."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
-from types import TracebackType
-from typing import Self
 
-import trio
 from pydantic import Field
-from quart.wrappers.response import ResponseBody
 
-from tickerd.control.broadcast import Broadcast, Event
+from tickerd.control.broadcast import Event
+from tickerd.control.endless import Endless
 from tickerd.control.problem import Problem
 from tickerd.control.route import Call, Input, Reply, Route
 from tickerd.control.routes.health import SCOPE
-from tickerd.plugin import Clock
-from tickerd.plugin.auth import Principal
 
 MOST_STREAMS = 32
 """At a time."""
@@ -32,77 +26,30 @@ class EventsQuery(Input):
     """Id of the last event that was seen; ``Last-Event-ID`` goes before it."""
 
 
-class EventStream(ResponseBody):
-    """The body of one such answer: ends when the client leaves, the server stops or the credential ends."""
+class EventStream(Endless):
+    """The body of one such answer."""
 
-    def __init__(
-        self,
-        broadcast: Broadcast,
-        query: EventsQuery,
-        last_id: str,
-        *,
-        principal: Principal | None,
-        clock: Clock,
-        stopping: trio.Event,
-    ) -> None:
-        self._broadcast = broadcast
-        self._kinds = frozenset(query.kinds) or None
-        self._after = number_of(last_id or query.after, broadcast.epoch)
-        self._principal = principal
-        self._clock = clock
-        self._stopping = stopping
-        self._leaving = ExitStack()
+    first = b"retry: 2000\n\n"
+    alive = b": alive\n\n"
+    bye = b"event: bye\ndata: {}\n\n"
 
-    async def __aenter__(self) -> Self:
-        """Join."""
-        self._listener = self._leaving.enter_context(self._broadcast.listen(self._kinds, after=self._after))
-        self._begun = self._said_bye = False
-        return self
+    def __init__(self, call: Call, last_id: str) -> None:
+        super().__init__(call, heartbeat_s=HEARTBEAT_S)
+        self._broadcast = call.facade.events
+        self._kinds = frozenset(call.query.kinds) or None
+        self._after = number_of(last_id or call.query.after, self._broadcast.epoch)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave."""
-        self._leaving.close()
+    def join(self, leaving: ExitStack) -> None:
+        """See `Endless`."""
+        self._listener = leaving.enter_context(self._broadcast.listen(self._kinds, after=self._after))
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Itself."""
-        return self
+    async def wait(self) -> None:
+        """See `Endless`."""
+        await self._listener.wait()
 
-    async def __anext__(self) -> bytes:
-        """What waits, or a sign of life."""
-        if not self._begun:
-            self._begun = True
-            return b"retry: 2000\n\n"
-        if self._said_bye:
-            raise StopAsyncIteration
-        if self._may_go_on():
-            with trio.move_on_after(HEARTBEAT_S):
-                await self._wait()
-        if not self._may_go_on():
-            self._said_bye = True
-            return b"event: bye\ndata: {}\n\n"
-        dropped, events = self._listener.take()
-        text = b"".join(self._written(dropped, events))
-        return text or b": alive\n\n"
-
-    def _may_go_on(self) -> bool:
-        principal = self._principal
-        valid = principal is None or principal.validity.holds(self._clock.now_ns())
-        return valid and not self._stopping.is_set()
-
-    async def _wait(self) -> None:
-        """Until something happens that concerns this stream."""
-        async with trio.open_nursery() as nursery:
-
-            async def first(wait: Callable[[], Awaitable[object]]) -> None:
-                await wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(first, self._listener.wait)
-            nursery.start_soon(first, self._stopping.wait)
-            if self._principal is not None:
-                nursery.start_soon(first, partial(self._principal.until_ended, self._clock))
+    def take(self) -> bytes:
+        """See `Endless`."""
+        return b"".join(self._written(*self._listener.take()))
 
     def _written(self, dropped: int, events: list[Event]) -> Iterator[bytes]:
         if dropped:
@@ -132,14 +79,7 @@ async def events(call: Call) -> Reply:
     if len(broadcast) >= MOST_STREAMS:
         text = f"{MOST_STREAMS} streams of events are open; try again later"
         raise Problem(503, text, headers={"Retry-After": "10"})
-    stream = EventStream(
-        broadcast,
-        call.query,
-        call.headers.get("last-event-id", "")[:64],
-        principal=call.principal,
-        clock=call.facade.clock,
-        stopping=call.stopping,
-    )
+    stream = EventStream(call, call.headers.get("last-event-id", "")[:64])
     return Reply(body=stream, content_type="text/event-stream", endless=True)
 
 

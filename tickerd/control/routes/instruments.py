@@ -10,8 +10,9 @@ import trio
 from pydantic import Field
 
 from tickerd.control.problem import Problem
-from tickerd.control.route import Call, Page, PageQuery, Route
+from tickerd.control.route import Call, Input, Page, PageQuery, Route
 from tickerd.control.wording import quoted
+from tickerd.instruments.search import search as search_table
 from tickerd.instruments.suggest import suggest
 from tickerd.observe.picture import Shown
 from tickerd.plugin import Instrument
@@ -77,26 +78,16 @@ def shown(instrument: Instrument) -> InstrumentShown:
 
 def matches(tables: Tables, query: SearchQuery, principal: Principal | None) -> list[Instrument]:
     """The first ``limit + 1`` instruments that match, by symbol. Pure, and slow on a whole table."""
-    exact = {
-        field: wanted
-        for field in ("exchange", "segment", "instrument_type", "name", "expiry")
-        if (wanted := getattr(query, field)) is not None
-    }
-    words = query.q.upper().split()
-
-    def match(instrument: Instrument) -> bool:
-        if instrument.symbol <= query.after:
-            return False
-        if any(getattr(instrument, field) != wanted for field, wanted in exact.items()):
-            return False
-        if words:
-            text = f"{instrument.symbol} {instrument.name}".upper()
-            if not all(word in text for word in words):
-                return False
-        return principal is None or principal.may_see(instrument)
-
-    everything = chain.from_iterable(table.values() for table in tables)
-    return heapq.nsmallest(query.limit + 1, filter(match, everything), key=attrgetter("symbol"))
+    fields = ("exchange", "segment", "instrument_type", "name", "expiry")
+    columns = {field: wanted for field in fields if (wanted := getattr(query, field)) is not None}
+    may_see = (lambda _: True) if principal is None else principal.may_see
+    found = (
+        search_table(
+            table, query.q.split(), columns, limit=query.limit + 1, after=query.after, may_see=may_see
+        )
+        for table in tables
+    )
+    return heapq.nsmallest(query.limit + 1, chain.from_iterable(found), key=attrgetter("symbol"))
 
 
 async def search(call: Call) -> Page[InstrumentShown]:
@@ -129,6 +120,27 @@ async def unknown_instrument(call: Call, text: str) -> str:
     return f"no instrument {quoted(text)}" + (f" (did you mean {near!r}?)" if near else "")
 
 
+class Refresh(Input):
+    """Which dump."""
+
+    source: str | None = Field(None, min_length=1, max_length=64)
+    """Name of a source; by default every one that has a dump."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refreshing(Shown):
+    """What was asked for."""
+
+    sources: tuple[str, ...]
+    """Those that download their dump now."""
+
+
+async def refresh(call: Call) -> Refreshing:
+    """Answers before it has been downloaded."""
+    body: Refresh = call.body
+    return Refreshing(sources=await call.desk.steering.refresh_instruments(body.source, call.by))
+
+
 def is_token(text: str) -> bool:
     """Whether it is a number rather than a symbol."""
     return text.isascii() and text.isdigit() and len(text) <= 10
@@ -152,5 +164,22 @@ ROUTES = (
         scope=TICKS,
         answer=InstrumentShown,
         statuses={404: "No such instrument."},
+    ),
+    Route(
+        method="POST",
+        path="/v1/instruments/refresh",
+        summary="Download the instrument dump again",
+        description=(
+            "Answers at once; a source downloads its dump once a minute at most. How it went shows in the state of "
+            "the source, and as an `instrument` record when something is another."
+        ),
+        handler=refresh,
+        scope="sources:write",
+        rate="units",
+        changes=True,
+        body=Refresh,
+        answer=Refreshing,
+        status=202,
+        statuses={404: "No such source, or none that has a dump."},
     ),
 )

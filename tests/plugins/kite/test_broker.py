@@ -1,0 +1,148 @@
+"""The REST calls of a login, by the real client against the simulator and against servers that answer nonsense."""
+
+import subprocess
+import sys
+
+import pytest
+import trio
+
+from tickerd_plugins.kite import broker
+from tickerd_plugins.kite.broker import Broker, Exchanged, Refused
+from tickerd_plugins.kite.options import KiteOptions
+from tickerd_plugins.simulator import SimulatorOptions, open_simulator
+
+
+@pytest.fixture
+async def simulator():
+    async with open_simulator(SimulatorOptions(seed=1, instruments=50)) as found:
+        yield found
+
+
+@pytest.fixture
+def asked(simulator):
+    return Broker(KiteOptions(api_key=simulator.api_key, rest_url=simulator.rest_url))
+
+
+@pytest.fixture
+async def answering(nursery):
+    """A server that gives everybody the same bytes; its options."""
+
+    async def serve(answer):
+        async def handle(stream):
+            await stream.receive_some()
+            if answer is None:
+                await trio.sleep_forever()
+            await stream.send_all(answer)
+            await stream.aclose()
+
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        await nursery.start(trio.serve_listeners, handle, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        return Broker(KiteOptions(api_key="KEY", rest_url=f"http://127.0.0.1:{port}"))
+
+    return serve
+
+
+def http(status, kind, body):
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body.encode()
+
+
+async def test_a_request_token_becomes_an_access_token(simulator, asked):
+    found = await asked.exchange(simulator.account.request_token(), "demo-secret")
+    assert found == Exchanged(simulator.access_token, "SIM001")
+    assert simulator.access_token not in repr(found)
+    assert await asked.user_of(simulator.access_token) == "SIM001"
+    assert await asked.verdict(simulator.access_token) == "good"
+
+
+async def test_a_changed_secret_is_told_from_a_used_token(simulator, asked):
+    with pytest.raises(Refused, match="has it been made anew"):
+        await asked.exchange(simulator.account.request_token(), "old-secret")
+    token = simulator.account.request_token()
+    await asked.exchange(token, "demo-secret")
+    with pytest.raises(Refused, match="works once and for a few minutes"):
+        await asked.exchange(token, "demo-secret")
+
+
+async def test_an_unknown_api_key_is_told(simulator):
+    other = Broker(KiteOptions(api_key="other", rest_url=simulator.rest_url))
+    with pytest.raises(Refused, match="does not know this api_key"):
+        await other.exchange("x", "y")
+
+
+async def test_a_dead_token_is_told_from_no_answer(simulator, asked):
+    simulator.inject("expire")
+    assert await asked.verdict(simulator.access_token) == "dead"
+    with pytest.raises(Refused, match="does not know this access token"):
+        await asked.user_of(simulator.access_token)
+    nowhere = Broker(KiteOptions(api_key="KEY", rest_url="http://127.0.0.1:1"))
+    assert await nowhere.verdict("T") == "unknown"
+    with pytest.raises(Refused, match="no usable answer \\(ConnectionError\\); try again"):
+        await nowhere.exchange("x", "SECRET")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (http(502, "text/html", "<html>SECRET</html>"), "DataException"),
+        (http(200, "application/json", "not json"), "DataException"),
+        (http(200, "application/json", '{"status":"success","data":{"user_id":"A"}}'), "no usable answer"),
+        (http(200, "application/json", '{"status":"success","data":{}}'), "no usable answer"),
+        (http(200, "application/json", "[]"), "no usable answer"),
+        (
+            http(
+                200,
+                "application/json",
+                '{"status":"success","data":{"login_time":"","access_token":"a b\\n"}}',
+            ),
+            "no usable answer",
+        ),
+        (
+            http(429, "application/json", '{"status":"error","error_type":"NetworkException","message":"x"}'),
+            "too often",
+        ),
+        (
+            http(503, "application/json", '{"status":"error","error_type":"New","message":"SECRET"}'),
+            "GeneralException, HTTP 503",
+        ),
+    ],
+    ids=["html", "no-json", "half", "empty", "list", "odd-token", "too-often", "unknown-error"],
+)
+async def test_nonsense_is_no_usable_answer_and_never_shown(answering, answer, words):
+    asked = await answering(answer)
+    with pytest.raises(Refused, match=words) as caught:
+        await asked.exchange("REQUEST", "SECRET")
+    assert "SECRET" not in str(caught.value)
+    assert "REQUEST" not in str(caught.value)
+
+
+async def test_a_silent_broker_is_not_waited_for(answering, monkeypatch):
+    monkeypatch.setattr(broker, "CALL_S", 0.2)
+    monkeypatch.setattr(broker, "_SILENT_S", 0.5)
+    asked = await answering(None)
+    with pytest.raises(Refused, match=r"did not answer within 0\.2 s"):
+        await asked.user_of("T")
+
+
+async def test_a_file_of_certificates_that_is_none_is_a_refusal(tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing")
+    asked = Broker(KiteOptions(api_key="KEY", ca_file=path))
+    with pytest.raises(Refused, match="no usable answer"):
+        await asked.user_of("T")
+
+
+def test_the_client_comes_without_its_ticker_and_others_still_get_that():
+    program = (
+        "import sys\n"
+        "from tickerd_plugins.kite.broker import official\n"
+        "assert official().__name__ == 'KiteConnect'\n"
+        "assert official() is official()\n"
+        "assert 'twisted.internet' not in sys.modules\n"
+        "import kiteconnect\n"
+        "assert not hasattr(kiteconnect, 'nothing')\n"
+        "from kiteconnect import KiteTicker\n"
+        "assert KiteTicker.__name__ == 'KiteTicker'\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
