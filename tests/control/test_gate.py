@@ -1,5 +1,7 @@
 """What passes the gate, and what does not."""
 
+import time
+
 import h11
 import pytest
 
@@ -192,3 +194,25 @@ def test_a_refusal_says_why_without_quoting_the_request() -> None:
         connection.next_event()
     assert connection.refused is raised.value
     assert "secret" not in str(raised.value)
+
+
+def read_all(connection: GatedConnection) -> None:
+    while connection.next_event() is not h11.NEED_DATA:
+        pass
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX:" + b" " * 16_000 + b"\0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: a" + b"\t" * 16_000 + b"b\r\n\r\n",
+        CHUNKED + b"0\r\nX:" + b" " * 15_000 + b"\0\r\n\r\n",
+    ],
+)
+def test_a_gap_that_would_take_the_parser_long_is_refused_before_it_looks(sent: bytes) -> None:
+    connection = GatedConnection(Limits())
+    began = time.process_time()
+    connection.receive_data(sent)
+    with pytest.raises(Refused):
+        read_all(connection)
+    assert time.process_time() - began < 0.2  # it was more than a second

@@ -18,7 +18,10 @@ METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OP
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)")
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)")
+_GAP = re.compile(rb"[ \t]{257}")
+"""No client writes such a gap, and h11 takes time with the square of its length to look at one."""
+_CHUNKED = re.compile(rb"\ntransfer-encoding:", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,12}")
 _HOST = re.compile(rb"[A-Za-z0-9.\-_~:\[\]%]{0,255}")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00|%2[fF]|%5[cC]|\\")
@@ -82,7 +85,7 @@ def _check_request_line(line: bytes, limits: Limits) -> tuple[int, int]:
 def _headers(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     for line in lines:
         match = _HEADER.fullmatch(line)
-        if match is None:
+        if match is None or _GAP.search(line):
             raise Refused(400, "a header line is malformed")
         yield match[1].lower(), match[2].strip(b" \t")
 
@@ -131,6 +134,7 @@ class GatedConnection(h11.Connection):
         self._limits = limits
         self._held: Any = None
         self._bytes = self._pieces = 0
+        self._chunked = False
         self.refused: Refused | None = None
         """Why the last request was refused."""
 
@@ -153,6 +157,9 @@ class GatedConnection(h11.Connection):
         if self.their_state is h11.IDLE:
             self._bytes = self._pieces = 0
             self._vet()
+        if self._chunked and _GAP.search(self.trailing_data[0]):
+            # h11 would look for trailers in it; a body without chunks may hold anything
+            raise Refused(400, "a gap of more than 256 blanks in a chunked body")
         event = super().next_event()
         if type(event) is not h11.Data:
             return event
@@ -174,6 +181,7 @@ class GatedConnection(h11.Connection):
             if not waiting[: end.end()].endswith(b"\r\n\r\n"):
                 raise Refused(400, "a line does not end in CR LF")
             check_head(waiting[: end.end() - 4], self._limits)
+            self._chunked = _CHUNKED.search(waiting, 0, end.end()) is not None
         elif len(waiting) > self._limits.head_bytes:
             raise Refused(431, f"request line and headers are longer than {self._limits.head_bytes} bytes")
 
