@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 FOR    ?=
+PREFIX ?= /opt/tickerd
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+CHECKERS := $(VENV)/.checkers
 
 .PHONY: help run test test-full test-system test-all test-tools bench lint schema deb install uninstall clean
 .DEFAULT_GOAL := help
@@ -18,6 +20,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
 
+# For deploy/: large, and only the long tests want them.
+$(CHECKERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group deploy
+	@touch $@
+
 run: $(STAMP) ## run the daemon against the simulator (FOR=10s stops by itself)
 	@mkdir -p run
 	@$(BIN)/tickerd simulate -- $(BIN)/tickerd run -c config/demo.yaml --status-line $(if $(FOR),--for $(FOR))
@@ -25,7 +32,7 @@ run: $(STAMP) ## run the daemon against the simulator (FOR=10s stops by itself)
 test: $(STAMP) ## lint, types, contracts, tests and coverage: below 5 minutes, no root
 	@BIN=$(BIN) tests/run.sh quick
 
-test-full: $(STAMP) ## everything: fuzz, conservation, foreign clients: below 45 minutes
+test-full: $(CHECKERS) ## everything: fuzz, conservation, foreign clients: below 45 minutes
 	@BIN=$(BIN) tests/run.sh full
 
 test-system: $(STAMP) ## on a real systemd, as root: below 4 minutes, part of test-full
@@ -43,14 +50,11 @@ bench: $(STAMP) ## print speed as ratios against named peers
 schema: $(STAMP) ## write config/tickerd.schema.json anew from the installed plugins
 	@$(BIN)/tickerd schema > config/tickerd.schema.json
 
-# Which Python the service runs on; it must not lie in a home directory.
-install uninstall: export PREFIX := $(or $(PREFIX),/opt/tickerd)
-install uninstall: export PYTHON := $(PYTHON)
 install: ## as root: into PREFIX (/opt/tickerd), with units, a configuration, a user and directories
-	@packaging/install.sh install
+	@PREFIX=$(PREFIX) PYTHON=$(PYTHON) packaging/install.sh install
 
 uninstall: ## as root: remove what install has made; configuration and data stay
-	@packaging/install.sh uninstall
+	@PREFIX=$(PREFIX) packaging/install.sh uninstall
 
 deb: ## build/tickerd_VERSION_ARCH.deb
 	@packaging/deb.sh $(VERSION)

@@ -20,6 +20,10 @@ die() { say "$*" >&2; exit 1; }
 
 [[ $prefix == /?* && $prefix != *[[:space:]]* ]] || die "PREFIX must be an absolute path without blanks, not '$prefix'"
 [[ -n $destdir || $(id -u) == 0 ]] || die "run this as root, or with DESTDIR=DIRECTORY"
+# It is replaced as a whole, and removed as a whole.
+if [[ -e $destdir$prefix && ! ( -e $destdir$prefix/pyvenv.cfg && -e $destdir$prefix/bin/tickerd ) ]]; then
+    die "$destdir$prefix is there already and not tickerd's; choose another with PREFIX=/opt/tickerd"
+fi
 live() { [[ -z $destdir ]]; }
 has_systemd() { live && [[ -d /run/systemd/system ]]; }
 
@@ -39,7 +43,7 @@ install_files() {
 install_config() {
     local file=$destdir$etc/tickerd/tickerd.yaml
     install -D -m 644 tickerd.yaml.example "$destdir$prefix/share/tickerd/tickerd.yaml.example"
-    install -D -m 644 systemd/tickerd.yaml "$destdir$prefix/share/tickerd/tickerd.yaml"
+    install -D -m 644 systemd/README.md "$destdir$prefix/share/tickerd/README.systemd.md"
     [[ -e $file ]] || install -D -m 640 systemd/tickerd.yaml "$file"
 }
 
@@ -60,7 +64,6 @@ do_install() {
     if live; then
         systemd-sysusers "$lib/sysusers.d/tickerd.conf"
         systemd-tmpfiles --create "$lib/tmpfiles.d/tickerd.conf"
-        "$prefix/bin/tickerd" check "$etc/tickerd/tickerd.yaml"
     fi
     if has_systemd; then systemctl daemon-reload; fi
     say "installed in $prefix, configuration in $etc/tickerd/tickerd.yaml"

@@ -99,3 +99,23 @@ def test_listening_sockets_are_taken_over_by_the_process_that_they_are_for(tmp_p
             check=True,
         )
     assert done.stdout.strip() == ("[] []" if other else f"[{path!r}] [False]")
+
+
+def test_who_waits_is_turned_away_before_an_end_that_only_a_person_can_mend(tmp_path):
+    """systemd would start us again for each connection that is left waiting."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        systemd = Systemd({}, 1)
+        systemd.sockets.append(listening)
+        callers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        for caller in callers:
+            caller.settimeout(2)
+            caller.connect(path)
+        systemd.turn_away()
+        assert [caller.recv(1) for caller in callers] == [b"", b"", b""]
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        for caller in callers:
+            caller.close()

@@ -102,3 +102,13 @@ def test_what_there_is_not_is_left_out(overview: dict[str, Any]) -> None:
 
 def test_ages() -> None:
     assert (ago(None), ago(0.04), ago(61.0)) == ("never", "0.0 s ago", "00:01:01 ago")
+
+
+def test_a_login_is_counted_down_and_a_surplus_shown(overview: dict[str, Any]) -> None:
+    kite = overview["picture"]["sources"][0]
+    kite["login_expires_s"], kite["surplus"] = 3700.0, 4
+    text = "\n".join(lines(overview))
+    assert "login    kite: ends in 01:01:40" in text
+    assert "(4 too many)" in text
+    kite["login_expires_s"] = 0.0
+    assert "login    kite: has ended" in "\n".join(lines(overview))

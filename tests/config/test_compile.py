@@ -230,6 +230,26 @@ def test_unknown_symbols_are_warned_about_where_a_table_is_given(compiled):
     assert compiled(text).warnings == ()
 
 
+def test_more_instruments_than_a_source_can_carry_are_a_problem(heads, compiled, types, monkeypatch):
+    monkeypatch.setattr(types.source("kite"), "capacity_of", classmethod(lambda cls, options: 2))
+    text = """
+sources:
+  feed:
+    use: kite
+    api_key: k
+    subscribe:
+      - {instruments: ["NSE:A", "NSE:B"], mode: ltp}
+      - {instruments: ["NSE:B"], mode: full}
+sinks: {out: {use: file, path: p}}
+"""
+    assert len(compiled(text).settings.sources["feed"].subscribe) == 2
+    (problem,) = heads(text.replace('"NSE:B"], mode: full', '"NSE:C"], mode: full'))
+    assert problem.endswith(
+        "sources.feed.subscribe: 3 instruments are listed, and this source can carry 2 "
+        "(list fewer, or add a source with another login for the rest)"
+    )
+
+
 def test_a_plugin_that_cannot_be_used_is_a_problem_at_its_line(types, monkeypatch):
     def broken(name):
         raise PluginProblem("plugin 'kite' fails to import: ImportError: no module")

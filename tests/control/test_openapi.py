@@ -62,8 +62,7 @@ def test_every_schema_is_one(document: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-PLAIN = frozenset(
-    """
+PLAIN = """
     accepted added after age_s applied applied_ns attempts batches before bytes changed code column
     config count created_by dead_letters delivery detail distribution dropped exchange expires_ns file
     gaps id instrument instrument_type items journal kept label last_s last_write_ns letters limit_s loop
@@ -71,8 +70,7 @@ PLAIN = frozenset(
     rejected reload_verdict removed reported_detail restarts retries revoked_ns scopes seconds segment
     segments sink sinks source sources state status strike symbol tick_size ticket ticks took_s totals
     tradingsymbol unresolved_count uptime_s version warnings webhook written_batches written_bytes
-    """.split()
-)
+"""
 """Fields whose names say it all."""
 
 
@@ -81,7 +79,7 @@ def test_every_field_that_is_shown_is_described(document: dict[str, Any]) -> Non
     for name, schema in document["components"]["schemas"].items():
         if name not in of_others and "additionalProperties" not in schema:
             for field, what in schema.get("properties", {}).items():
-                assert "description" in what or field in PLAIN, (name, field)
+                assert "description" in what or field in PLAIN.split(), (name, field)
 
 
 def test_fields_of_a_base_are_described_as_they_are_there(document: dict[str, Any]) -> None:
@@ -117,7 +115,7 @@ def test_bodies_are_described(document: dict[str, Any]) -> None:
 
 def test_a_body_that_is_no_json_is_described_by_its_types(document: dict[str, Any]) -> None:
     content = document["paths"]["/v1/config/validate"]["post"]["requestBody"]["content"]
-    assert content["application/yaml"] == {"schema": {"type": "string"}}
+    assert content["application/yaml"] == {"schema": {}}
 
 
 def test_every_change_takes_an_idempotency_key_and_nothing_else_does() -> None:

@@ -81,6 +81,15 @@ async def test_who_leaves_hands_on(sources):
     assert sources.claims.demands == []
 
 
+async def test_room_that_a_list_elsewhere_makes_is_given_to_what_waits(sources):
+    sources.demands[1].want("a", {"NSE:S1": "ltp", "NSE:S2": "ltp", "NSE:S3": "ltp"})
+    assert [len(sources.holders(token)) for token in (1, 2, 3)].count(1) == 2
+    carried = next(token for token in (1, 2, 3) if sources.holders(token))
+    sources.demands[0].want("yaml", {f"NSE:S{carried}": "ltp"})
+    assert [sources.holders(token) for token in (1, 2, 3) if token != carried] == [["1"], ["1"]]
+    assert sources.holders(carried) == ["0"]
+
+
 steps = st.lists(
     st.tuples(
         st.integers(0, 2),

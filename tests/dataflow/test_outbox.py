@@ -178,7 +178,7 @@ def office(tmp_path):
 
 async def until(condition, limit=3600, every=0.01):
     with trio.fail_after(limit * every / 0.01):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
             await trio.sleep(every)
 
 

@@ -319,3 +319,63 @@ async def test_ticks_that_are_too_old_are_not_offered_again(feed, read, full):
         assert len(subscription.renew(batch, 2001)) == 0
         assert subscription.expired == 3
         subscription.close()
+
+
+# -- whole batches -----------------------------------------------------------------------------------------
+
+
+async def test_whole_batches_are_those_that_were_published(feed, full):
+    subscription = feed.subscribe("drop_oldest", batches=20)
+    other = feed.subscribe("drop_oldest", batches=20)
+    for token in (1, 2, 3):
+        feed.publish(full(token))
+    first, second = await subscription.receive_batches(2)
+    assert [first, second] == (await other.receive_batches())[:2]
+    assert (tokens(first), tokens(second)) == ([1], [2])
+    assert subscription.queued_ticks == 1
+    (third,) = await subscription.receive_batches()
+    assert (tokens(third), third.last) == ([3], (1, 3))
+    assert (subscription.queued_ticks, subscription.queued_bytes) == (0, 0)
+    with trio.move_on_after(0.01) as waited:
+        await subscription.receive_batches()
+    assert waited.cancelled_caught
+
+
+async def test_records_and_gaps_come_in_a_batch_of_their_own_before_the_ticks(feed, full):
+    subscription = feed.subscribe("drop_oldest", batches=2)
+    for token in range(4):
+        feed.publish(full(token))
+    feed.record(Status(state="connected"))
+    feed.publish(full(9))
+    told, *ticks = await subscription.receive_batches()
+    assert [type(record) for record in told.records] == [Gap, Status]
+    assert told.ticks == ()
+    assert [tokens(batch) for batch in ticks] == [[3], [9]]
+
+
+async def test_records_alone_come_as_they_do_otherwise(feed):
+    subscription = feed.subscribe("drop_oldest")
+    feed.record(Notice(kind="message", data="x"))
+    (batch,) = await subscription.receive_batches()
+    assert [record.data for record in batch.records] == ["x"]
+
+
+async def test_whole_batches_of_merged_ticks_are_one(feed, full):
+    subscription = feed.subscribe("conflate")
+    feed.publish(full(1), full(2))
+    feed.publish(full(1))
+    (batch,) = await subscription.receive_batches()
+    assert tokens(batch) == [2, 1]
+
+
+async def test_a_subscription_that_has_ended_or_is_broken_says_so_here_too(feed, full):
+    subscription = feed.subscribe("disconnect", batches=1)
+    feed.publish(full(1))
+    feed.publish(full(2))
+    with pytest.raises(trio.BrokenResourceError):
+        await subscription.receive_batches()
+    subscription.end()
+    (told,) = await subscription.receive_batches()
+    assert [record.lost for record in told.records] == [2]
+    with pytest.raises(trio.EndOfChannel):
+        await subscription.receive_batches()

@@ -1,6 +1,6 @@
-"""docs/kite.md: the script that makes a token does so."""
+"""docs/kite.md: what it quotes is what the code says, and its script works."""
 
-import stat
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tickerd_plugins.kite.options import CAPACITY, KiteOptions
+import tickerd_plugins.kite
+from tickerd_plugins.kite.options import CAPACITY, CONNECTIONS, KiteOptions
 
 
 class Client:
@@ -18,10 +19,6 @@ class Client:
 
     def __init__(self, api_key: str) -> None:
         type(self).calls = [("key", api_key)]
-
-    def generate_session(self, request_token: str, api_secret: str) -> dict[str, str]:
-        self.calls.append(("session", request_token, api_secret))
-        return {"access_token": "todays-token"}
 
     def invalidate_access_token(self, access_token: str) -> None:
         self.calls.append(("invalidate", access_token))
@@ -40,17 +37,6 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("typed")
-def test_the_script_writes_the_token(kite: Any, tmp_path: Path) -> None:
-    script = _script(kite, "Get an access token")
-    assert "os.umask(0o077)" in script
-    exec(compile(script, "kite_login.py", "exec"), {})
-    assert (tmp_path / "access_token").read_text() == "todays-token"
-    assert stat.S_ISREG((tmp_path / "access_token").stat().st_mode)
-    assert not (tmp_path / "access_token.new").exists()
-    assert Client.calls == [("key", "<api key: >"), ("session", "<request token: >", "<api secret: >")]
-
-
-@pytest.mark.usefixtures("typed")
 def test_the_script_ends_the_token(kite: Any) -> None:
     exec(compile(_script(kite, "End a token"), "end.py", "exec"), {})
     assert Client.calls == [("key", "<api key: >"), ("invalidate", "<access token: >")]
@@ -59,10 +45,23 @@ def test_the_script_ends_the_token(kite: Any) -> None:
 def test_the_figures_are_those_of_the_code(kite: Any) -> None:
     limits = dict(kite.table("Limits of the broker", "what"))
     assert limits["instruments on one connection"] == f"{CAPACITY:,}"
+    key = limits["connections of one `api_key`"]
+    assert key == f"{CONNECTIONS}, and so {CAPACITY * CONNECTIONS:,} instruments"
     fields = KiteOptions.model_fields
     for name in ("ws_url", "rest_url"):
         assert f"`{fields[name].default}`" in kite.text
     assert f"`instruments_at`, {fields['instruments_at'].default} IST" in kite.text
+
+
+def test_the_words_that_it_explains_are_those_of_the_code(kite: Any) -> None:
+    """Each detail in the tables stands in the source of the plugin, up to where it varies."""
+    folder = Path(tickerd_plugins.kite.__file__).parent
+    code = re.sub(r"""["']\s*f?["']""", "", "".join(file.read_text() for file in folder.glob("*.py")))
+    tables = [*kite.table("auth_required", "detail"), *kite.table("auth_required", "it says")]
+    assert len(tables) >= 15
+    for said, _ in tables:
+        words = re.split("…|:|kite$|2026|\\(", said.strip("`"))[0].strip()
+        assert words in code, said
 
 
 def _script(kite: Any, heading: str) -> str:

@@ -80,6 +80,13 @@ async def test_a_path_that_cannot_be_bound_is_an_error(listeners, tmp_path):
         await listeners.lend(f"unix:{tmp_path}/nowhere/s")
 
 
+async def test_a_port_that_is_taken_is_named(listeners):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"cannot listen on {address}: .*in use"):
+            await listeners.lend(address)
+
+
 @pytest.mark.parametrize("address", ["7800", "localhost", ":80", "127.0.0.1:http"])
 async def test_what_is_no_address_is_refused(listeners, address):
     with pytest.raises(ValueError, match="is no address"):

@@ -219,3 +219,19 @@ async def test_a_reader_is_told_of_a_part_that_cannot_be_read(run, tmp_path):
         volumes = [tick.volume_traded for batch in batches for tick in batch.ticks]
         assert [(gap.reason, gap.lost) for gap in told] == [("journal_damaged", 5 - len(volumes))]
         assert 0 < len(volumes) < 5
+
+
+async def test_a_position_is_reached_while_the_journal_holds_what_came_after_it(run):
+    async with run(epoch=1) as first:
+        for volume in range(3):
+            first.publish(volume)
+        assert await first.recorder.reaches(Position(1, 0))
+        assert await first.recorder.reaches(Position(1, 3))
+        assert not await first.recorder.reaches(Position(1, 4))
+        assert not await first.recorder.reaches(Position(2, 0))
+    async with run(epoch=2) as second:
+        second.publish(9)
+        assert await second.recorder.reaches(Position(1, 1))
+        assert await second.recorder.reaches(Position(1, 3))
+        assert not await second.recorder.reaches(Position(1, 4)), "that epoch never got so far"
+        assert not await second.recorder.reaches(NOWHERE), "nobody was ever given that"

@@ -92,7 +92,17 @@ def test_listing_imports_nothing(install: Install) -> None:
 
 def test_the_bundled_plugins_come_through_the_same_door() -> None:
     bundled = {one.name for one in Registry.installed().plugins() if one.distribution == "tickerd"}
-    assert bundled == {"api_key", "file", "gcra", "kite", "replay", "simulator", "unix_peer"}
+    assert bundled == {
+        "api_key",
+        "file",
+        "gcra",
+        "kite",
+        "replay",
+        "simulator",
+        "unix_peer",
+        "webhook",
+        "websocket",
+    }
 
 
 def test_only_what_is_named_is_imported(install: Install) -> None:

@@ -12,6 +12,7 @@ from tickerd.runtime.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
     *sorted((ROOT / "config").glob("*.yaml")),
+    ROOT / "systemd/tickerd.yaml",
     *sorted((ROOT / "plugins/tickerd_plugins").glob("*/sample.yaml")),
 ]
 READMES = sorted((ROOT / "plugins/tickerd_plugins").glob("*/README.md"))

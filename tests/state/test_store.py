@@ -91,9 +91,35 @@ def test_an_older_file_is_brought_up_to_date_with_its_data(tmp_path):
     with capture_logs() as logs, reopened(tmp_path / FILE) as store:
         assert seq(store) == 9
         assert store.call("read", schema.version) == schema.newest()
-    assert [(log["event"], log["steps"]) for log in logs] == [
-        ("state file brought up to date", schema.newest() - 1)
+    assert [log["event"] for log in logs] == [
+        "state file of an older version kept beside",
+        "state file brought up to date",
     ]
+    assert (logs[0]["version"], logs[1]["steps"]) == (1, schema.newest() - 1)
+
+
+def test_an_older_tickerd_gets_its_file_back_after_a_roll_back(tmp_path, monkeypatch):
+    every = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: every[:2])
+    with reopened(tmp_path / FILE) as store:
+        put(store, 7)
+    monkeypatch.setattr(schema, "migrations", lambda: every)
+    with reopened(tmp_path / FILE) as store:
+        put(store, 8)
+    with reopened(tmp_path / FILE):
+        pass  # a second start keeps nothing again
+    assert [path.name for path in tmp_path.glob(f"{FILE}.v*")] == [f"{FILE}.v2"]
+    assert stat.S_IMODE((tmp_path / f"{FILE}.v2").stat().st_mode) & 0o007 == 0
+
+    monkeypatch.setattr(schema, "migrations", lambda: every[:2])
+    newer = (tmp_path / FILE).read_bytes()
+    with pytest.raises(StateError, match="was written by a newer tickerd"):
+        Store(tmp_path / FILE).open()
+    assert (tmp_path / FILE).read_bytes() == newer
+    (tmp_path / FILE).rename(tmp_path / "newer.db")
+    (tmp_path / f"{FILE}.v2").rename(tmp_path / FILE)
+    with reopened(tmp_path / FILE) as store:
+        assert seq(store) == 7
 
 
 def test_a_newer_file_is_refused_and_left_as_it_is(file):

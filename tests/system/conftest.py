@@ -145,13 +145,13 @@ class Service:
 
     def until_event(self, event, times=1, seconds=20):
         """The last of so many lines."""
-        return self.until(
-            event, lambda: len(found := self.log(event)) >= times and found[-1], seconds
-        )
+        return self.until(event, lambda: len(found := self.log(event)) >= times and found[-1], seconds)
 
     def api(self, path, method="GET"):
         return json.loads(
-            self.lab("curl", "-sS", "-m", "20", "-X", method, "--unix-socket", SOCKET, f"http://tickerd{path}")
+            self.lab(
+                "curl", "-sS", "-m", "20", "-X", method, "--unix-socket", SOCKET, f"http://tickerd{path}"
+            )
         )
 
     def source(self, name="demo"):
@@ -270,7 +270,9 @@ def machine(need):
     need.that(Path("/lib/systemd/systemd").exists(), "systemd")
     for tool in ("systemctl", "unshare", "nsenter", "setpriv", "ip", "curl", "dpkg-deb", PYTHON):
         need(tool)
-    new_enough = subprocess.run([PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False)
+    new_enough = subprocess.run(
+        [PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False
+    )
     need.that(new_enough.returncode == 0, "a python3 of the distribution, 3.11 or newer", "a newer Debian")
     probe = subprocess.run([LAB, "probe"], capture_output=True, text=True, check=False)
     if probe.returncode:
@@ -285,7 +287,11 @@ def package(machine, tmp_path_factory):
     out = tmp_path_factory.mktemp("deb")
     variables = [f"OUT={out}", f"PIP_PYTHON={sys.executable}", "DEB_COMPRESS=gzip"]
     done = subprocess.run(
-        ["make", "--no-print-directory", "deb", *variables], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "deb", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     (found,) = out.glob("*.deb")

@@ -34,40 +34,46 @@ def test_what_a_durable_sink_has_not_taken_when_it_stops_it_takes_at_the_next_st
     lab = tickerd.lab
     tickerd.drop_in(bad_plugin)
     sources = f"sources: {{bad: {{use: bad, count: {QUEUED}}}}}\n"
-    sinks = 'sinks: {slow: {use: bad, delivery: durable, gate: "/var/lib/tickerd/gate"}}\nlimits: {drain: 1s}\n'
+    sinks = (
+        'sinks: {slow: {use: bad, delivery: durable, gate: "/var/lib/tickerd/gate"}}\nlimits: {drain: 1s}\n'
+    )
     tickerd.configure(sources + sinks + "".join(default_config.partition("control:")[1:]))
     tickerd.start()
     tickerd.until("a full queue", lambda: tickerd.api("/v1/status")["picture"]["totals"]["ticks"] == QUEUED)
     lab("systemctl", "stop", "tickerd.service")
     assert lab.try_("test", "-e", "/var/lib/tickerd/taken").returncode == 1
     lab("runuser", "-u", "tickerd", "--", "touch", "/var/lib/tickerd/gate")
-    tickerd.configure(sinks + 'sources: {bad: {use: bad}}\n' + "".join(default_config.partition("control:")[1:]))
+    tickerd.configure(
+        sinks + "sources: {bad: {use: bad}}\n" + "".join(default_config.partition("control:")[1:])
+    )
     tickerd.start()
     taken = tickerd.until(
         "all of them",
-        lambda: len(found := lab("sh", "-c", "cat /var/lib/tickerd/taken || true").split()) >= QUEUED and found,
+        lambda: (
+            len(found := lab("sh", "-c", "cat /var/lib/tickerd/taken || true").split()) >= QUEUED and found
+        ),
     )
     assert [int(volume) for volume in taken] == list(range(1, QUEUED + 1))
 
 
 @pytest.mark.parametrize("whom", ["main", "all"])
 def test_after_a_sigkill_it_is_back_and_nothing_that_was_recorded_is_lost(tickerd, kite_config, whom):
-    tickerd.simulate("--rate", "5000")
+    tickerd.simulate("--rate", "2000")
     tickerd.configure(kite_config)
     tickerd.start()
-    for kills in (1, 2):
-        tickerd.until_ticks(2000)
-        tickerd.lab("systemctl", "kill", f"--kill-who={whom}", "-s", "KILL", "tickerd")
-        tickerd.until_event("ready", times=kills + 1, seconds=30)
-    tickerd.until_ticks(2000)
+    tickerd.until_ticks(1000)
+    tickerd.lab("systemctl", "kill", f"--kill-who={whom}", "-s", "KILL", "tickerd")
+    tickerd.until_event("ready", times=2, seconds=30)
+    tickerd.until_ticks(1000)
     tickerd.lab("systemctl", "stop", "tickerd.service")
-    assert tickerd.show("NRestarts") == "2"
+    assert tickerd.show("NRestarts") == "1"
     tickerd.verify()
     ticks, records = tickerd.rows()
     positions = [(row["epoch"], row["seq"]) for row in ticks]
-    assert {epoch for epoch, _ in positions} == {1, 2, 3}
+    assert {epoch for epoch, _ in positions} == {1, 2}
     assert len(positions) == len(set(positions))
-    assert [row["reason"] for row in records if row["record"] == "gap" and row["source"] == "journal"] == 2 * ["restart"]
+    gaps = [row["reason"] for row in records if row["record"] == "gap"]
+    assert gaps.count("restart") == 1, gaps
 
 
 def test_a_second_signal_ends_it_at_once_and_is_no_failure(tickerd, default_config, bad_plugin):

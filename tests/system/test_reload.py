@@ -34,30 +34,45 @@ def test_one_changed_sink_restarts_that_sink_and_the_upstream_connection_stays(t
     assert sorted(seen) == [(1, seq) for seq in range(1, len(seen) + 1)]
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (("use: simulator", "use: simulatr"), "simulatr"),
-        (("path: ", "pth: "), "sinks.archive.pth"),
-        (("{exchange}.jsonl", "../../{exchange}.jsonl"), "sinks.archive.path"),
-        (("sinks:", "sinks: ["), "tickerd.yaml:"),
-    ],
-    ids=["plugin", "option", "value", "syntax"],
-)
-def test_a_bad_file_is_refused_with_the_reason_and_everything_runs_on(
-    tickerd, default_config, change, reason
-):
+BAD = {
+    "simulatr": ("use: simulator", "use: simulatr"),
+    "sinks.archive.pth": ("path: ", "pth: "),
+    "sinks.archive.path": ("{exchange}.jsonl", "../../{exchange}.jsonl"),
+    "tickerd.yaml:": ("sinks:", "sinks: ["),
+}
+"""What the journal says, and the change that makes it say so."""
+
+
+def test_a_bad_file_is_refused_with_the_reason_and_everything_runs_on(tickerd, default_config):
     tickerd.start()
     tickerd.until_ticks()
     pid = tickerd.pid
-    tickerd.configure(default_config.replace(*change))
-    assert reload(tickerd) != 0
-    assert reason in tickerd.text()
-    assert any(one["PRIORITY"] == "3" and reason in one["MESSAGE"] for one in tickerd.entries())
-    assert tickerd.pid == pid
-    tickerd.until_ticks(20)
+    for reason, change in BAD.items():
+        tickerd.configure(default_config.replace(*change))
+        assert reload(tickerd) != 0
+        assert any(one["PRIORITY"] == "3" and reason in one["MESSAGE"] for one in tickerd.entries())
+        assert tickerd.pid == pid
+        tickerd.until_ticks(20)
     tickerd.configure(default_config)
     assert reload(tickerd) == 0
+
+
+def test_a_port_that_is_taken_is_refused_and_everything_runs_on(tickerd, default_config):
+    tickerd.start()
+    tickerd.until_ticks()
+    other = "import socket, time; made = socket.create_server(('127.0.0.1', 7899)); time.sleep(600)"
+    tickerd.lab("systemd-run", "--quiet", "--unit=other", "--collect", "/usr/bin/python3", "-c", other)
+    tickerd.until("other", lambda: ":7899" in tickerd.lab("ss", "-tln"))
+    stream = 'auth: {keys: {use: api_key}}\nsinks: {stream: {use: websocket, listen: "127.0.0.1:7899", auth: [keys]}, '
+    tickerd.configure(default_config.replace("sinks: {", stream))
+    try:
+        assert reload(tickerd) != 0
+        assert "127.0.0.1:7899" in tickerd.log("reload")[-1]["verdict"]
+        tickerd.until_ticks(20)
+        tickerd.lab("systemctl", "stop", "other")
+        assert reload(tickerd) == 0
+    finally:
+        tickerd.lab.try_("systemctl", "stop", "other")
 
 
 def test_a_unit_that_does_not_come_up_is_refused_and_everything_runs_on(tickerd, default_config, bad_plugin):

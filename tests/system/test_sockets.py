@@ -6,7 +6,6 @@ import textwrap
 import pytest
 
 pytestmark = [pytest.mark.full, pytest.mark.root]
-TCP = "[Socket]\nListenStream=\nListenStream=127.0.0.1:7801\n"
 
 LOAD = """
     import collections, http.client, json, os, socket, sys, threading, time
@@ -14,7 +13,7 @@ LOAD = """
     longest = 0.0
     def connect(kind):
         if kind == "tcp":
-            return socket.create_connection(("127.0.0.1", 7801), 20)
+            return socket.create_connection(("127.0.0.1", 7800), 20)
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(20)
         made.connect("/run/tickerd.sock")
@@ -46,18 +45,10 @@ LOAD = """
 
 
 @pytest.fixture
-def config(default_config):
-    """The control API on a Unix socket and on TCP."""
-    keys = 'auth: {keys: {use: api_key}}\ncontrol: {listen: ["unix:/run/tickerd.sock", "127.0.0.1:7801"], auth: [keys]}'
-    return default_config.replace('control: {listen: "unix:/run/tickerd.sock"}', keys)
-
-
-@pytest.fixture
-def both(tickerd, config):
-    """The service with both .socket units."""
-    tickerd.configure(config)
-    tickerd.lab.write("/run/systemd/system/tickerd-stream.socket.d/test.conf", TCP)
-    tickerd.lab("systemctl", "daemon-reload")
+def both(tickerd, default_config):
+    """The service with both .socket units, and a sink that serves clients on the second."""
+    stream = 'auth: {keys: {use: api_key}}\nsinks: {stream: {use: websocket, listen: "127.0.0.1:7800", auth: [keys]}, '
+    tickerd.configure(default_config.replace("sinks: {", stream))
     tickerd.lab("systemctl", "start", "tickerd-stream.socket")
     tickerd.start()
     return tickerd
@@ -93,7 +84,11 @@ def test_a_connection_starts_the_service(tickerd):
 
 def test_the_socket_is_open_to_its_group_and_outlives_the_service(tickerd):
     tickerd.start()
-    assert tickerd.lab("stat", "-c", "%a %U %G", "/run/tickerd.sock").split() == ["660", "root", "tickerd-api"]
+    assert tickerd.lab("stat", "-c", "%a %U %G", "/run/tickerd.sock").split() == [
+        "660",
+        "root",
+        "tickerd-api",
+    ]
     tickerd.lab("systemctl", "stop", "tickerd.service")
     assert tickerd.lab("stat", "-c", "%F", "/run/tickerd.sock").strip() == "socket"
 
@@ -102,7 +97,7 @@ def test_a_socket_that_the_configuration_does_not_use_is_told(both, default_conf
     both.configure(default_config)
     both.lab("systemctl", "restart", "tickerd.service")
     (told,) = both.log("sockets that systemd has opened are not used")
-    assert told["addresses"] == ["127.0.0.1:7801"]
+    assert told["addresses"] == ["127.0.0.1:7800"]
 
 
 def test_a_request_in_flight_is_answered_before_the_end(both):

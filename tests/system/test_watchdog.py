@@ -33,7 +33,9 @@ def test_a_plugin_that_blocks_the_loop_is_named_and_the_daemon_restarted(tickerd
     runs_again(tickerd)
 
 
-def test_one_that_holds_the_interpreter_is_ended_by_systemd_with_its_stack(tickerd, default_config, bad_plugin):
+def test_one_that_holds_the_interpreter_is_ended_by_systemd_with_its_stack(
+    tickerd, default_config, bad_plugin
+):
     """No thread of ours can run then, so neither can our own watchdog."""
     tickerd.drop_in(f"{bad_plugin}WatchdogSec=4s\n")
     tickerd.configure(default_config.replace("sources: {", frozen("hold: 600")))
@@ -50,7 +52,9 @@ def test_one_that_holds_the_interpreter_is_ended_by_systemd_with_its_stack(ticke
 def test_a_process_that_was_stopped_for_a_while_goes_on(tickerd, kite_config):
     """SIGSTOP and SIGCONT within the watchdog's time: the outage is declared, nothing is restarted."""
     tickerd.simulate()
-    tickerd.configure(kite_config.replace("mode: full}]", "mode: full}]\n    stale_after: 1s\n    reconnect_after: 3s"))
+    tickerd.configure(
+        kite_config.replace("mode: full}]", "mode: full}]\n    stale_after: 1s\n    reconnect_after: 3s")
+    )
     tickerd.start()
     tickerd.until_ticks(20)
     tickerd.lab("systemctl", "kill", "-s", "STOP", "tickerd")

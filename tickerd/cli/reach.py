@@ -43,12 +43,12 @@ class Where:
         if self.state is not None and self.url is not None and _is_said("url"):
             raise click.UsageError("give --url or --state, not both")
         directory = directory_of(self.file, self.state, sink)
-        holder = _holder(directory)
-        client = None if holder is None else self._daemon(holder)
+        process = holder(directory)
+        client = None if process is None else self._daemon(process)
         if client is not None:
-            click.echo(f"asking the running tickerd (process {holder}) at {client.address}", err=True)
+            click.echo(f"asking the running tickerd (process {process}) at {client.address}", err=True)
             return client
-        state = "no tickerd runs on it" if holder is None else f"process {holder} runs on it"
+        state = "no tickerd runs on it" if process is None else f"process {process} runs on it"
         click.echo(f"in {directory} itself: {state}", err=True)
         return directory
 
@@ -93,7 +93,7 @@ def _is_said(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _holder(directory: Path) -> int | None:
+def holder(directory: Path) -> int | None:
     """The process that holds the state directory; None where nobody does, or it cannot be told.
 
     The lock is tried only while the process that it names lives: a daemon that starts must not find it taken by us.

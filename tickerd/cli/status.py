@@ -14,7 +14,7 @@ from tickerd.observe.status import clock_time, size
 Json = Mapping[str, Any]
 
 COLOURS = {"failing": "red", "warning": "yellow"}
-GOOD = frozenset({"running", "finished", "connected", "paused"})
+GOOD = frozenset({"running", "finished", "connected", "ready", "writing", "serving"})
 
 
 @click.command()
@@ -85,6 +85,8 @@ def source(one: Json) -> tuple[str, ...]:
     instruments = f"{one['wanted']:,}"
     if one["unresolved_count"]:
         instruments += f" ({one['unresolved_count']:,} unknown)"
+    if one["surplus"]:
+        instruments += f" ({one['surplus']:,} too many)"
     return (
         escape(one["name"]),
         state(one),
@@ -111,6 +113,12 @@ def house(picture: Json) -> Iterator[str]:
     """What is left: totals, journal, loop, configuration."""
     totals, journal, config = picture["totals"], picture["journal"], picture["config"]
     yield f"feed     {totals['ticks']:,} ticks, {picture['ticks_per_s']:,.0f}/s, {totals['gaps']:,} gaps"
+    for one in picture["sources"]:
+        if one["login_expires_s"] is not None:
+            left = one["login_expires_s"]
+            yield escape(
+                f"login    {one['name']}: {f'ends in {clock_time(left)}' if left > 0 else 'has ended'}"
+            )
     if journal["state"] == "off":
         yield "journal  off"
     else:

@@ -129,7 +129,8 @@ def _tell(changed: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             click.echo(f"{cell(one['instrument'])}: {cell(_standing(one))}")
         for one in rejected:
             near = f" (did you mean {one['suggestion']!r}?)" if one["suggestion"] else ""
-            click.echo(f"{cell(one['item'])}: {cell(one['detail'] + near)}", err=True)
+            about = "" if one["item"] in one["detail"] else f"{one['item']}: "
+            click.echo(cell(f"{about}{one['detail']}{near}"), err=True)
     sys.exit(1 if rejected else 0)
 
 

@@ -161,6 +161,8 @@ class Report:
         if isinstance(value, dict | list):
             for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 yield from self._secret_texts((*path, key), child(node, key), inner, secret)
+        elif path[-1:] == ("use",) and path not in self._resolved.secret:
+            return  # the name of a plugin, whatever the section is called: auth: {keys: {use: api_key}}
         elif value is not None and (secret or (node is not None and node.place in self._secret)):
             yield str(value)
 

@@ -19,7 +19,7 @@ from tickerd.plugin.scopes import SCOPES
 API_VERSION = "1"
 REF = "#/components/schemas/{model}"
 _PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-_ALWAYS = (400, 429, 500, 503)
+_ALWAYS = (400, 414, 429, 431, 500, 503)
 """Answers that every route may give."""
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ class _Schemas:
 
     def of(self, route: Route, part: str) -> Json:
         """Of a route's ``body`` or ``answer``."""
-        raw: Json = {"type": "string"}
+        raw: Json = {"type": "string"} if part == "answer" else {}
         return self._made.get((route.operation, part), raw)
 
 
@@ -198,7 +198,7 @@ def _statuses(route: Route) -> Iterable[int]:
     yield 403
     yield 421
     if route.body is not None:
-        yield from (413, 415)
+        yield from (408, 413, 415)
     if route.changes:
         yield from (409, 422)
 

@@ -18,6 +18,7 @@ TITLES = {
     408: "the request took too long to arrive",
     409: "conflict",
     413: "the request is too large",
+    414: "the address is too long",
     415: "wrong content type",
     421: "wrong host",
     422: "invalid value",

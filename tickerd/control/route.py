@@ -39,6 +39,13 @@ class PageQuery(Input):
     """Items on one page, at most."""
 
 
+class NumberedQuery(PageQuery):
+    """Which part of a list that is told by numbers."""
+
+    after: str = Field("", max_length=19, pattern=r"^\d*$")
+    """The ``next`` of the page before; the list begins there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page(Shown, Generic[Item]):
     """Part of a list."""

@@ -33,7 +33,9 @@ class HooksRoom:
         self._compartment = HooksCompartment(doorway, reach(settings, settings))
         feed.renewals.append(self._renew)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128 - the compartment says when it has started
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Serve until `stop`.
 
         Raises:

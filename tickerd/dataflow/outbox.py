@@ -9,12 +9,13 @@ A crash in between sends a message once more, with the same id.
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from tickerd.dataflow.clerk import AGAIN_S, Clerk
 from tickerd.dataflow.commit import DurableCommit
 from tickerd.dataflow.delivery import Meter, RetryPolicy
 from tickerd.dataflow.guard import Guard, Standing
@@ -22,23 +23,16 @@ from tickerd.dataflow.schedule import next_wait
 from tickerd.plugin import Batch, Clock, Message, MessageSink, Position, Rejected, Retry
 from tickerd.plugin.errors import may_pass
 from tickerd.state import Database, StateError, deadletters, outbox
-from tickerd.state.deadletters import Letter
-from tickerd.state.outbox import Later, Settled, Waiting
+from tickerd.state.outbox import Later, Waiting
 
 PAGE = 500
 """Messages that are read at once."""
-FLUSH_S = 0.02
-"""How long outcomes are gathered before they are written down."""
-MOST_UNWRITTEN = 5000
-"""Outcomes that may wait to be written down; then nothing is sent."""
 LOOK_S = 5.0
 """Between two looks for dead letters that are to be offered again."""
 REDRIVEN = 100
 """Of them at once."""
 IDLE_S = 60.0
 """How often the position of a sink that has nothing to do moves on."""
-AGAIN_S = 1.0
-"""After the state file could not be written."""
 LAST_FLUSH_S = 2.0
 SPREAD_S = 30.0
 """Within this, or the first wait of the schedule, what has failed before is tried again after a restart."""
@@ -64,18 +58,6 @@ class Source(Protocol):
     async def receive(self, max_ticks: int, max_wait: float) -> Batch:
         """The next batch; ``trio.EndOfChannel`` when it has ended."""
         ...
-
-
-@dataclass
-class Outcomes:
-    """What became of attempts and is not written down yet."""
-
-    delivered: list[int] = field(default_factory=list)
-    later: dict[int, Later] = field(default_factory=dict)
-    given_up: list[tuple[int, Letter]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.delivered) + len(self.later) + len(self.given_up)
 
 
 @dataclass(frozen=True)
@@ -122,15 +104,12 @@ class Outbox:
         self._policy = policy
         self._commit = commit
         self._settled_at = settled
-        self._outcomes = Outcomes()
-        self._held: set[int] = set()
+        self._clerk = Clerk(desk.name, desk.db, desk.guard, desk.log, ordered=sink.ordered, wake=self._wake)
         self._newest = 0
         self._closing = trio.Event()
         self._left = False
         self._looked_ns = 0
         self._news = trio.Event()
-        self._written = trio.Event()
-        self._to_write = trio.Event()
         self._fatal: Exception | None = None
         self._scope = trio.CancelScope()
 
@@ -148,7 +127,7 @@ class Outbox:
             with self._scope:
                 await self._begin()
                 async with trio.open_nursery() as clerks:
-                    clerks.start_soon(self._write_down)
+                    clerks.start_soon(self._clerk.run)
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._guarded, self._take_in, feed)
                         nursery.start_soon(self._guarded, self._deliver, stop)
@@ -156,7 +135,7 @@ class Outbox:
                     clerks.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(LAST_FLUSH_S):
-                await self._flush()
+                await self._clerk.flush()
         if self._fatal is not None:
             raise self._fatal
 
@@ -272,15 +251,15 @@ class Outbox:
             for _ in range(ways):
                 nursery.start_soon(self._guarded, self._send_all, take.clone())
             take.close()
-            while True:
+            while not self._ends(stop):
                 news = self._news
                 page = await self._page()
+                if not page and self._closing.is_set() and not self._clerk.held:
+                    break
                 for one in page:
                     if self._ends(stop):
-                        return
+                        break
                     await give.send(one)
-                if self._ends(stop) or (self._closing.is_set() and not page and not self._held):
-                    return
                 if not page:
                     await self._until_due(news)
 
@@ -292,7 +271,7 @@ class Outbox:
         """The next messages to be sent; they count as held from now on."""
         db, name = self._desk.db, self._desk.name
         now = self._looked_ns = self._desk.clock.now_ns()
-        limit, most = PAGE + len(self._held), self._desk.max_bytes
+        limit, most = PAGE + len(self._clerk.held), self._desk.max_bytes
         try:
             found = list(
                 await db.read(
@@ -305,8 +284,8 @@ class Outbox:
             self._log.error("outbox cannot be read, will try again", reason=str(error))
             await trio.sleep(AGAIN_S)
             return []
-        page = [one for one in found if one.row not in self._held]
-        self._held.update(one.row for one in page)
+        page = [one for one in found if one.row not in self._clerk.held]
+        self._clerk.held.update(one.row for one in page)
         self._newest = max((one.row for one in page if not one.aside), default=self._newest)
         return page
 
@@ -325,8 +304,7 @@ class Outbox:
     async def _send_all(self, channel: trio.MemoryReceiveChannel[Waiting]) -> None:
         async with channel:
             async for one in channel:
-                while len(self._outcomes) >= MOST_UNWRITTEN:
-                    await self._written.wait()
+                await self._clerk.room()
                 if not self._left:
                     await self._send(one)
 
@@ -336,9 +314,7 @@ class Outbox:
         while await self._may_be_sent(wait):
             failure = await self._attempt(one)
             if failure is None:
-                self._outcomes.delivered.append(one.row)
-                self._outcomes.later.pop(one.row, None)
-                self._to_write.set()
+                self._clerk.delivered(one.row)
                 return
             later = self._failed(one, failure)
             if later is None:
@@ -418,8 +394,7 @@ class Outbox:
             aside = True
             self._desk.meter.passed_by += 1
             self._log.error("order is broken: a message is passed by", message=one.message.id)
-        self._outcomes.later[one.row] = Later(one.row, attempts, tried, due, aside)
-        self._to_write.set()
+        self._clerk.later(Later(one.row, attempts, tried, due, aside))
         if not self._sink.ordered or aside:
             return None
         return one._replace(attempts=attempts, tried_ns=tried, due_ns=due)
@@ -429,9 +404,7 @@ class Outbox:
         letter = outbox.letter_of(
             desk.name, one, failure.reason, desk.clock.now_ns(), attempts=attempts, response=failure.response
         )
-        self._outcomes.given_up.append((one.row, letter))
-        self._outcomes.later.pop(one.row, None)
-        self._to_write.set()
+        self._clerk.given_up(one.row, letter)
         desk.meter.rejected += 1
         desk.meter.waiting -= 1
         self._log.error(
@@ -441,49 +414,6 @@ class Outbox:
             reason=failure.reason,
         )
 
-    # -- writing down ----------------------------------------------------------------------------------
-
-    async def _write_down(self) -> None:
-        while True:
-            await self._to_write.wait()
-            await trio.sleep(FLUSH_S)
-            while not await self._flush():  # noqa: ASYNC110 - as above
-                await trio.sleep(AGAIN_S)
-
-    async def _flush(self) -> bool:
-        """Write down what became of attempts; False: the state file would not have it."""
-        done, self._outcomes = self._outcomes, Outcomes()
-        self._to_write = trio.Event()
-        if not len(done):
-            return True
-        desk, standing = self._desk, self._desk.guard.standing
-        settled = Settled(
-            done.delivered, list(done.later.values()), done.given_up, standing.since_ns, standing.failures
-        )
-        try:
-            await desk.db.run(outbox.settle, desk.name, settled)
-        except StateError as error:
-            self._log.error("outcomes cannot be written down, will try again", reason=str(error))
-            self._outcomes = _joined(done, self._outcomes)
-            return False
-        except BaseException:
-            self._outcomes = _joined(done, self._outcomes)
-            raise
-        over = [*done.delivered, *(row for row, _ in done.given_up)]
-        over += [row for row, later in done.later.items() if later.aside or not self._sink.ordered]
-        self._held.difference_update(over)
-        self._written.set()
-        self._written = trio.Event()
-        self._wake()
-        return True
-
     def _wake(self) -> None:
         self._news.set()
         self._news = trio.Event()
-
-
-def _joined(older: Outcomes, newer: Outcomes) -> Outcomes:
-    """Both; of one message the newer counts."""
-    over = {*newer.delivered, *(row for row, _ in newer.given_up)}
-    later = {row: one for row, one in {**older.later, **newer.later}.items() if row not in over}
-    return Outcomes(older.delivered + newer.delivered, later, older.given_up + newer.given_up)

@@ -70,7 +70,7 @@ class Notice(Record, tag="notice"):
 
 
 class Endpoint(Record, tag="endpoint"):
-    """A place that a sink delivers to, named by ``source`` (``sink.alerts``), is failing, works again, or was given up."""
+    """What a sink delivers to keeps failing, works again, or was given up; ``source`` is the sink."""
 
     state: Literal["failing", "recovered", "disabled"]
     detail: str = ""

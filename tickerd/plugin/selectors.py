@@ -244,7 +244,7 @@ def _flow(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-class _MatchItem(BaseModel):
+class MatchItem(BaseModel):
     """How a match stands in a list of instruments: ``{match: {…}}``."""
 
     model_config = Options.model_config
@@ -252,7 +252,7 @@ class _MatchItem(BaseModel):
 
 
 def _item(value: Any) -> str:
-    return "selector" if isinstance(value, dict | Match | _MatchItem) else "plain"
+    return "selector" if isinstance(value, dict | Match | MatchItem) else "plain"
 
 
 def _wrapped(value: Any) -> Any:
@@ -275,7 +275,7 @@ else:
     InstrumentKey = Annotated[
         Annotated[str | int, BeforeValidator(_plain), WithJsonSchema(_PLAIN_SCHEMA), Tag("plain")]
         | Annotated[
-            _MatchItem, BeforeValidator(_wrapped), AfterValidator(lambda item: item.match), Tag("selector")
+            MatchItem, BeforeValidator(_wrapped), AfterValidator(lambda item: item.match), Tag("selector")
         ],
         Discriminator(_item),
         PlainSerializer(
@@ -296,7 +296,7 @@ def parse_key(value: Any) -> Key:
         ValueError: it is none; the text says what was expected.
     """
     if isinstance(value, dict):
-        return _MatchItem.model_validate(value).match
+        return MatchItem.model_validate(value).match
     return _plain(value)
 
 

@@ -59,7 +59,7 @@ class History(Protocol):
         """How far it has been read."""
         ...
 
-    async def read(self, until: Position, max_ticks: int = 10_000) -> Sequence[Batch]:
+    async def read(self, until: Position, max_ticks: int) -> Sequence[Batch]:
         """The next batches, none beyond ``until``; empty when there are none left before it."""
         ...
 

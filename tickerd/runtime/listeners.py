@@ -74,6 +74,13 @@ class Listeners:
 
 
 async def _open(address: str) -> trio.SocketListener:
+    try:
+        return await _bind(address)
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
+
+
+async def _bind(address: str) -> trio.SocketListener:
     if address.startswith("unix:"):
         return await _open_unix(trio.Path(address.removeprefix("unix:")))
     host, colon, port = address.rpartition(":")
@@ -108,7 +115,7 @@ async def _open_unix(path: trio.Path) -> trio.SocketListener:
             await path.unlink()
         else:
             await probe.aclose()
-            raise OSError(f"{path} is in use by another process")
+            raise OSError("in use by another process")
     listening = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     try:
         await listening.bind(str(path))

@@ -118,8 +118,25 @@ class Store:
         if mode != "wal":
             text = "the file system of the state file has no shared memory, so readers wait for writers"
             self._log.warning(text, file=str(self.path))
+        self._keep_older(connection)
         if steps := schema.migrate(connection):
             self._log.info("state file brought up to date", file=str(self.path), steps=steps)
+
+    def _keep_older(self, connection: Connection) -> None:
+        """A copy of the file as it was: an older tickerd, put back, refuses the one that we are about to change."""
+        number = schema.version(connection)
+        copy = self.path.with_name(f"{self.path.name}.v{number}")
+        if number == schema.newest() or copy.exists():
+            return
+        fresh = copy.with_name(f"{copy.name}.new")
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, MODE))
+        with closing(connect(fresh, "rw")) as target:
+            connection.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        _fsync(fresh)
+        fresh.rename(copy)
+        self._log.info("state file of an older version kept beside", file=str(copy), version=number)
 
     def _prepare(self, fill: Callable[[Connection], object]) -> Path:
         """A whole file beside our place; a rename puts it there, so that there is never half of one."""

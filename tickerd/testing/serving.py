@@ -85,7 +85,7 @@ class FakeHistory:
         self._published = published
         self._next = 0
 
-    async def read(self, until: Position, max_ticks: int = 10_000) -> list[Batch]:
+    async def read(self, until: Position, max_ticks: int) -> list[Batch]:
         """See `tickerd.plugin.History`."""
         await trio.lowlevel.checkpoint()
         found: list[Batch] = []
@@ -141,7 +141,9 @@ class FakeServingContext(FakeContext):
     def publish(self, batch: Batch) -> None:
         """What a source would publish: stamped, kept as the newest, and pushed to every open subscription."""
         table = self.instruments.table
-        stamped(batch, self.seq + 1, source=(batch.origin and batch.origin.source) or "fake", instruments=table)
+        stamped(
+            batch, self.seq + 1, source=(batch.origin and batch.origin.source) or "fake", instruments=table
+        )
         if batch.origin is not None:
             batch.origin.namespace = next((one.namespace for one in table.values()), "")
         self.published.append(batch)

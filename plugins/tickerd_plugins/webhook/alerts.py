@@ -5,14 +5,13 @@ from typing import Any
 
 import msgspec
 
-from tickerd.plugin import OUT_OF_ORDER, SUSPICIOUS, Tick
+from tickerd.plugin import Tick
 from tickerd_plugins.webhook.when import Condition, Watch, values
 
 MOST = 20_000
 """Instruments that one condition remembers; beyond it those that came first are forgotten."""
 
-_UNFIT = OUT_OF_ORDER | SUSPICIOUS
-_UNFIT_NAMES = frozenset(("out_of_order", "suspicious"))
+_UNFIT = frozenset(("out_of_order", "suspicious"))
 _Kept = dict[str, dict[str, tuple[bool, dict[int, int]]]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Kept, strict=False).decode
@@ -30,10 +29,8 @@ class Alerts:
 
     def fired(self, tick: Tick) -> list[Condition]:
         """Those that this tick sets off. One that is out of order or suspicious is not looked at."""
-        if tick.marks & _UNFIT:
-            return []
         row = tick.row
-        if not _UNFIT_NAMES.isdisjoint(row.flags):
+        if not _UNFIT.isdisjoint(row.flags):
             return []
         name = tick.symbol or str(tick.instrument_token)
         now = values(row)

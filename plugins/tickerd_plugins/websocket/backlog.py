@@ -74,7 +74,7 @@ class Recent:
         self._backlog = backlog
         self.at = at
 
-    async def read(self, until: Position, max_ticks: int = 10_000) -> list[Batch]:
+    async def read(self, until: Position, max_ticks: int) -> list[Batch]:
         """See `tickerd.plugin.History.read`."""
         await trio.lowlevel.checkpoint()
         found = self._backlog.after(self.at, until, max_ticks)

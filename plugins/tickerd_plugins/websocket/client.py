@@ -63,7 +63,8 @@ class Client:
 
     def offer(self, body: Body) -> bool:
         """See `Outlet.offer`."""
-        if not self.connection.offer(self.encoding.ticks(self.fs + 1, body), body.data):
+        connection = self.connection
+        if not connection.offer(*self.encoding.ticks(self.fs + 1, body, compress=connection.deflates)):
             return False
         self.fs += 1
         return True
@@ -71,8 +72,8 @@ class Client:
     def show(self, t: str, body: Body, **members: Any) -> None:
         """Send a message with rows, behind whatever waits."""
         self.fs += 1
-        head = self.encoding.head({"t": t, **members, "fs": self.fs, "n": body.rows}, body)
-        self.connection.send(head, body.data)
+        message = {"t": t, **members, "fs": self.fs, "n": body.rows}
+        self.connection.send(*self.encoding.rows(message, body, compress=self.connection.deflates))
 
     def tell_gap(self, **about: Any) -> None:
         """See `Outlet.tell_gap`."""

@@ -4,6 +4,7 @@ A frame is written to the socket at once. Only when the socket takes no more is 
 until it is written; in that time `Connection.offer` refuses data, so that a face merges what its client misses.
 """
 
+import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Protocol
 
 import trio
 from websockets.exceptions import ProtocolError
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -27,6 +30,11 @@ FRAMES_PER_S, FRAMES_AT_ONCE, PATIENCE_S = 200, 400, 2.0
 REASON_BYTES = 123
 _PING = frames.header(frames.PING, 0)
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+
+
+def _whole_window(extension: Extension) -> bool:
+    """What is compressed once for all needs the whole window."""
+    return isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == zlib.MAX_WBITS
 
 
 class Gone(Exception):
@@ -94,6 +102,8 @@ class Connection:
         self.ended = ""
         """Why it is not open any more, in a word."""
         self.subprotocol = protocol.subprotocol
+        self.deflates = any(_whole_window(one) for one in protocol.extensions)
+        """Whether finished frames may be compressed."""
         self._host = host
         self._transport = transport
         self._protocol = protocol

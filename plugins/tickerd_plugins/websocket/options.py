@@ -1,11 +1,22 @@
 """Options of the WebSocket sink."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from tickerd.plugin import Duration, HostNames, Listen, Names, Networks, Options, Size, WebOrigins, option
+from tickerd.plugin import (
+    Duration,
+    HostNames,
+    Listen,
+    Names,
+    Networks,
+    NotSecret,
+    Options,
+    Size,
+    WebOrigins,
+    option,
+)
 from tickerd_plugins.websocket.kite_options import KiteOptions, refusal
 
 
@@ -17,7 +28,9 @@ class LimitOptions(Options):
     )
     per_address: int = option(200, doc="Open at a time from one IPv4 address or IPv6 /64.", ge=1)
     unknown_per_address: int = option(20, doc="Of those, that have not shown yet who they are.", ge=1)
-    per_key: int = option(50, doc="Open at a time with one key that has no limit of its own.", ge=1)
+    per_key: Annotated[int, NotSecret()] = option(
+        50, doc="Open at a time with one key that has no limit of its own.", ge=1
+    )
     new_per_second: float = option(
         20, doc="New connections from one address; ten times as many at once.", gt=0
     )

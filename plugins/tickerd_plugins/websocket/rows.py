@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from tickerd.plugin import Batch, Mode, Origin, Run
+from tickerd.plugin import SUSPICIOUS, Batch, Mode, Origin, Run, flag_names
 from tickerd.wire.arrays import COLUMNS as ALL
 from tickerd.wire.arrays import of_row
 from tickerd.wire.kite import KITE
-from tickerd.wire.kite.flat import flat_full
-from tickerd.wire.kite.layout import full_ones
+from tickerd.wire.kite.layout import DIVISORS, LARGEST, full_ones, unpack_full
 
 _HEAD = ("instrument_token", "seq", "exchange_timestamp", "ts_recv", "flags")
 _LEFT_OUT = ("symbol", "source", "connection", "epoch", "mode", "tradable")
@@ -86,10 +85,33 @@ def flat(run: Run) -> list[Flat]:
         return [*map(_flat_row, map(of_row, run.rows()))]
     full = full_ones(run.packets)
     if all(full):
-        return [*map(_full, flat_full(run))]
-    deep = iter(map(_full, flat_full(run.only(full))))
+        return _full_packets(run)
+    deep = iter(_full_packets(run.only(full)))
     rest = iter(run.only([not yes for yes in full]).rows())
     return [next(deep) if yes else _flat_row(of_row(next(rest))) for yes in full]
+
+
+def _full_packets(run: Run) -> list[Flat]:
+    """The hot path: the values of `tickerd.wire.kite.flat`, put in this order at once."""
+    ts_recv = run.stamp[2]
+    out: list[Flat] = []
+    for (
+        token, last, quantity, average, volume, buy, sell, opening, high, low, close,
+        traded, oi, oi_high, oi_low, exchanged,
+        q0, p0, n0, q1, p1, n1, q2, p2, n2, q3, p3, n3, q4, p4, n4,
+        q5, p5, n5, q6, p6, n6, q7, p7, n7, q8, p8, n8, q9, p9, n9,
+    ), seq, bits in zip(unpack_full(run.packets), run.seqs, run.flags, strict=False):  # fmt: skip
+        d = DIVISORS[token & 0xFF]
+        odd = SUSPICIOUS if last <= 0 or last == LARGEST or not (q0 or q5) else 0
+        out.append([
+            token, seq, exchanged or None, ts_recv, flag_names(bits | odd) if bits or odd else (), last / d,
+            quantity, average / d, volume, buy, sell, opening / d, high / d, low / d, close / d,
+            (last - close) * 100 / close if close else None,
+            traded or None, oi, oi_high, oi_low,
+            q0, p0 / d, n0, q1, p1 / d, n1, q2, p2 / d, n2, q3, p3 / d, n3, q4, p4 / d, n4,
+            q5, p5 / d, n5, q6, p6 / d, n6, q7, p7 / d, n7, q8, p8 / d, n8, q9, p9 / d, n9,
+        ])  # fmt: skip
+    return out
 
 
 def _flat_row(columns: Sequence[Any]) -> Flat:

@@ -31,7 +31,9 @@ class WebsocketSink(ServingSink):
         self._options = options
         self._server: Server | None = None
 
-    async def run(self, ctx: ServingContext, *, task_status: trio.TaskStatus[None]) -> None:
+    async def run(  # noqa: ASYNC128 - the server says when it listens
+        self, ctx: ServingContext, *, task_status: trio.TaskStatus[None]
+    ) -> None:
         """See `ServingSink.run`."""
         wants = Wants(ctx.want, self._options.release_after)
         with ctx.subscribe(overflow="drop_oldest", buffer=BUFFER) as (joined, subscription):

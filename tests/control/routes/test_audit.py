@@ -27,6 +27,5 @@ async def test_it_is_listed_from_the_newest_back_page_by_page(api: Any) -> None:
 
 
 async def test_a_page_begins_where_the_one_before_said(api: Any) -> None:
-    for bad in ("x", "-1", "1.5", "9" * 30, "%00"):
-        answer = await api.get(f"/v1/audit?after={bad}")
-        assert (answer.status, answer.json["detail"]) == (400, "query.after: expected a number")
+    for bad in ("x", "-1", "1.5", "9" * 30, "%00", "9" * 19):
+        assert (await api.get(f"/v1/audit?after={bad}")).status == 400

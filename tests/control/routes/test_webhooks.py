@@ -53,7 +53,7 @@ async def test_without_a_plugin_there_are_none(api: Any) -> None:
     assert (await api.get("/v1/webhooks")).json["items"] == []
     assert (await api.get("/v1/webhooks/alerts")).status == 404
     answer = await api.post("/v1/webhooks", NEW)
-    assert (answer.status, answer.json["detail"]) == (503, "no plugin that is installed can send webhooks")
+    assert (answer.status, answer.json["detail"]) == (409, "no plugin that is installed can send webhooks")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from tickerd.plugin import Clock, Listing
+from tickerd.plugin.refreshing import Refreshing
 from tickerd.testing import FakeContext
 from tickerd_plugins.kite import instruments
 from tickerd_plugins.kite.credentials import Credentials
@@ -22,6 +23,7 @@ from tickerd_plugins.kite.instruments import (
     seconds_until,
 )
 from tickerd_plugins.kite.rows import Header, pack
+from tickerd_plugins.kite.source import KiteSource
 
 ROOT = "https://api.kite.trade"
 
@@ -341,3 +343,13 @@ async def test_a_disk_that_cannot_be_written_does_not_harm_the_table(clock, star
     assert len(ctx.instruments) == 5
     assert told.registry.problem == ""
     assert ctx.counts["instruments_copy_failed"] == 1
+
+
+async def test_the_source_hands_on_that_somebody_asks(options):
+    source = KiteSource(options())
+    assert isinstance(source, Refreshing)
+    source.refresh_instruments()  # it does not run
+    asked = []
+    source._feed = SimpleNamespace(refresh_instruments=lambda: asked.append(1))
+    source.refresh_instruments()
+    assert asked == [1]

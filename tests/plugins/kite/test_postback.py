@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 import trio
+import trio.testing
 
 from tickerd.plugin import Clock, Inbound, Rejected, Retry
 from tickerd_plugins.kite import postback as module
@@ -93,6 +94,26 @@ async def test_two_hints_at_once_tell_one_state(postback, broker, autojump_clock
         for _ in range(5):
             nursery.start_soon(one)
     assert len(found) == 1
+
+
+async def test_an_answer_that_comes_late_is_not_told_after_a_newer_one(autojump_clock):
+    answers = [(5, "OPEN"), (1, "COMPLETE")]
+
+    async def read(order_id):
+        wait, status = answers.pop(0)
+        await trio.sleep(wait)
+        return [{"status": status}]
+
+    postback, told = Postback(SECRET, read, Clock()), []
+
+    async def one():
+        told.extend(order.data["status"] for order in await postback.verify(body(), {}))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(one)
+    assert told == ["OPEN", "COMPLETE"]
 
 
 async def test_what_the_simulator_sends_is_genuine(postback):

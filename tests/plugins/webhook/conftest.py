@@ -131,7 +131,7 @@ def receiver():
         async with trio.open_nursery() as nursery:
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             found.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/hook?x=1"
-            nursery.start_soon(trio.serve_listeners, found.serve, [listener])
+            nursery.start_soon(trio.serve_listeners, found.serve, [listener])  # noqa: ASYNC113 - it listens already
             yield found
             nursery.cancel_scope.cancel()
 

@@ -172,6 +172,8 @@ class Raw:
 class Served:
     """A sink that runs."""
 
+    upgrade = UPGRADE
+
     def __init__(self, ctx: FakeServingContext, sink: WebsocketSink) -> None:
         self.ctx = ctx
         self.sink = sink

@@ -22,10 +22,10 @@ async def test_it_gives_what_came_after_a_position_also_later() -> None:
     backlog = filled()
     history = backlog.history(Position(1, 7))
     assert history is not None
-    assert [one.last.seq for one in await history.read(Position(1, 9))] == [8, 9]
+    assert [one.last.seq for one in await history.read(Position(1, 9), 100)] == [8, 9]
     backlog.add(batch(11))
-    assert [one.last.seq for one in await history.read(Position(1, 11))] == [10, 11]
-    assert await history.read(Position(1, 20)) == []
+    assert [one.last.seq for one in await history.read(Position(1, 11), 100)] == [10, 11]
+    assert await history.read(Position(1, 20), 100) == []
     assert history.at == Position(1, 20)
 
 
@@ -46,7 +46,7 @@ async def test_it_is_bounded_and_knows_what_it_has_lost() -> None:
     assert backlog.history(Position(1, 50)) is None
     assert backlog.history(Position(1, 99)) is not None
     with pytest.raises(Overtaken):
-        await Recent(backlog, Position(1, 50)).read(Position(1, 100))
+        await Recent(backlog, Position(1, 50)).read(Position(1, 100), 100)
 
 
 def test_of_no_size_it_keeps_nothing_but_where_it_stands() -> None:

@@ -1,7 +1,6 @@
 """Certificates: loaded, and loaded again."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog.testing
@@ -57,7 +56,6 @@ async def test_the_files_are_looked_at_now_and_then(
 ) -> None:
     monkeypatch.setattr("tickerd_plugins.websocket.certificates.LOOK_S", 0.02)
     certificate = Certificate(settings)
-    said: list[Any] = []
     with structlog.testing.capture_logs() as said:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(certificate.follow, structlog.get_logger())

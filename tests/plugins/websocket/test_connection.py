@@ -221,14 +221,16 @@ async def test_a_client_that_answers_pings_stays_and_one_that_does_not_goes(
                 nursery.cancel_scope.cancel()
 
 
-async def test_the_server_never_sends_a_pong_that_nobody_asked_for(serve: Serve) -> None:
+async def test_the_server_never_sends_a_pong_that_nobody_asked_for(serve: Serve, frame_of: Frame) -> None:
     async with serve(heartbeat="1s") as served:
         served.server._timing = Timing(ping=0.5)
         async with served.raw() as raw:
             with trio.move_on_after(1.2):
                 while True:
-                    opcode, _ = await raw.frame()
+                    opcode, payload = await raw.frame()
                     assert opcode != PONG
+                    if opcode == PING:
+                        await raw.send(frame_of(FIN | PONG, payload))
 
 
 @pytest.mark.parametrize("payload", [b"", (1000).to_bytes(2), (4321).to_bytes(2) + b"why"])

@@ -37,9 +37,8 @@ def as_lists(value: object) -> object:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_every_column_has_the_value_of_the_tick(whole: bool) -> None:
-    for batch in (kite_batch(), *(stamped(one) for one in sample_batches() if one.origin)):
-        if not whole:
-            batch = Batch(ticks=list(batch.ticks), last=batch.last)
+    for made in (kite_batch(), *(stamped(one) for one in sample_batches() if one.origin)):
+        batch = made if whole else Batch(ticks=list(made.ticks), last=made.last)
         found = [row for read in reads(batch) for row in flat(read.run(range(len(read.tokens))))]
         assert as_lists(found) == as_lists([expected(tick) for tick in batch.ticks])
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tickerd.control.route import Call, Page, PageQuery, Route, number_in
+from tickerd.control.route import Call, NumberedQuery, Page, Route, number_in
 from tickerd.observe.picture import Shown
 from tickerd.state import audit
 
@@ -28,7 +28,7 @@ class EntryShown(Shown):
 
 async def listing(call: Call) -> Page[EntryShown]:
     """The newest first."""
-    query: PageQuery = call.query
+    query: NumberedQuery = call.query
     before = number_in(query.after, "query.after") if query.after else None
     found = await call.desk.db.read(audit.page, before=before, limit=query.limit)
     items = tuple(EntryShown(**asdict(entry)) for entry in found)
@@ -42,7 +42,7 @@ ROUTES = (
         summary="Who changed what, the newest first",
         handler=listing,
         scope="admin:audit",
-        query=PageQuery,
+        query=NumberedQuery,
         answer=Page[EntryShown],
     ),
 )

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tickerd.control.payload import decoded
 from tickerd.control.problem import Problem
-from tickerd.control.route import Call, Input, Page, PageQuery, Route, number_in, page_of
+from tickerd.control.route import Call, Input, NumberedQuery, Page, PageQuery, Route, number_in, page_of
 from tickerd.control.routes.health import SCOPE
 from tickerd.control.routes.instruments import InstrumentShown, shown
 from tickerd.control.routes.sinks import WRITE, sink_of
@@ -124,7 +124,7 @@ async def totals(call: Call) -> Page[LettersShown]:
 
 async def listing(call: Call) -> Page[LineShown]:
     """The oldest first."""
-    query: PageQuery = call.query
+    query: NumberedQuery = call.query
     after = number_in(query.after, "query.after") if query.after else 0
     found = await call.desk.db.read(
         deadletters.page, call.path["sink"], after=after, limit=min(query.limit, deadletters.PAGE)
@@ -262,7 +262,7 @@ ROUTES = (
         summary="Dead letters of a sink, the oldest first",
         handler=listing,
         scope=SCOPE,
-        query=PageQuery,
+        query=NumberedQuery,
         answer=Page[LineShown],
         statuses=_SINK,
     ),

@@ -109,7 +109,7 @@ async def remove(call: Call) -> Removed:
 def _webhooks(call: Call) -> Webhooks:
     found = call.desk.steering.webhooks
     if found is None:
-        raise Refused("unavailable", "no plugin that is installed can send webhooks")
+        raise Refused("conflict", "no plugin that is installed can send webhooks")
     return found
 
 

@@ -358,9 +358,8 @@ async def test_row_60_a_hostile_answer_takes_little_memory(net, what):
         target = poster_target(server)
         tracemalloc.start()
         try:
-            for _ in range(3):
-                with pytest.raises(Unreachable):
-                    await poster.post(target, [], b"{}")
+            with pytest.raises(Unreachable):
+                await poster.post(target, [], b"{}")
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

@@ -1,0 +1,1 @@
+"""What `tickerd doctor` looks at, one file for each kind of thing; none of it changes anything."""
