@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 FOR    ?=
+ONLY   ?=
+MINUTES ?= 20
 PREFIX ?= /opt/tickerd
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 CHECKERS := $(VENV)/.checkers
 
-.PHONY: help run test test-full test-system test-all test-tools bench lint schema deb install uninstall clean
+.PHONY: help run test test-full test-system test-all test-tools bench soak lint schema deb install uninstall clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,6 +48,9 @@ test-tools: ## install the Debian and npm packages that test-full needs (as root
 
 bench: $(STAMP) ## print speed as ratios against named peers
 	@$(BIN)/python benchmarks/run.py $(ONLY)
+
+soak: $(STAMP) ## everything at once for MINUTES=20, with gates on memory, tasks, descriptors, lag and gaps
+	@MINUTES=$(MINUTES) $(BIN)/python benchmarks/soak.py
 
 schema: $(STAMP) ## write config/tickerd.schema.json anew from the installed plugins
 	@$(BIN)/tickerd schema > config/tickerd.schema.json

@@ -75,5 +75,5 @@ def test_json_says_the_same(installed: dict[str, Description]) -> None:
 def test_a_broken_bundled_plugin_would_be_seen(tmp_path: Path) -> None:
     result = CliRunner().invoke(plugins, ["--json"])
     assert {one["name"]: one["problem"] for one in json.loads(result.output)} == dict.fromkeys(
-        ("api_key", "file", "gcra", "kite", "replay", "simulator", "unix_peer")
+        ("api_key", "file", "gcra", "kite", "replay", "simulator", "unix_peer", "webhook", "websocket")
     )

@@ -100,7 +100,7 @@ def test_what_helps_is_in_it(tmp_path, secrets):
         "about.json", "config.yaml", "doctor.json", "files.txt", "health.json", "log.txt", "status.json",
     ]  # fmt: skip
     assert json.loads(found["about.json"])["packages"]["trio"]
-    assert "url: '***'" in found["config.yaml"]
+    assert "login_url: https://kite.zerodha.com/***" in found["config.yaml"]
     assert "ws_url: ws://127.0.0.1:9" in found["config.yaml"]
     assert {one["check"] for one in json.loads(found["doctor.json"])} >= {"config", "state", "journal"}
     assert "pepper" in found["files.txt"]

@@ -139,3 +139,34 @@ def test_what_was_steered_is_there_after_a_restart(daemon: Daemon, run: Callable
     api.post("/v1/sinks/archive/resume")
     api.post("/v1/sinks/archive/flush")
     assert api.get("/v1/sinks/archive")["written"] >= written + 50
+
+
+@pytest.mark.full
+def test_a_hundred_reloads_and_changes_at_once_are_made_one_after_the_other(daemon: Daemon) -> None:
+    from tickerd.cli.client import Client
+
+    api = Client(f"unix:{daemon.folder}/api.sock", timeout_s=60)
+    answers: list[Any] = []
+
+    def reload() -> None:
+        answers.append(api.post("/v1/reload")["generation"])
+
+    def change(number: int) -> None:
+        body = {"instruments": ["NSE:NIFTY 50", "NSE:RELIANCE"][: 1 + number % 2], "owner": f"n{number % 7}"}
+        answers.append(len(api.post("/v1/subscriptions", body)["accepted"]))
+
+    threads = [threading.Thread(target=reload) for _ in range(50)]
+    threads += [threading.Thread(target=change, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert len(answers) == 100
+    assert sorted(answers) == sorted([*range(2, 52), *[1, 2] * 25])
+    assert (daemon.folder / "t.yaml").read_text() == YAML
+    wanted = {one["instrument"]: one["owners"] for one in api.every("/v1/subscriptions")}
+    owners = {f"api:n{number}" for number in range(7)}
+    assert owners == set(wanted["NSE:NIFTY 50"]) == set(wanted["NSE:RELIANCE"])
+    assert daemon.stop() == 0
+    daemon.start()
+    assert wanted == {one["instrument"]: one["owners"] for one in api.every("/v1/subscriptions")}

@@ -39,10 +39,10 @@ SINK = "sinks: {out: {use: file, path: p}}\n"
         ("logins: [{user: a, pim: 1}]", "logins[0].pim: unknown key (did you mean 'pin'?)"),
         ("url: x", "url: no scheme in 'x'"),
         ("required: x", "required: expected true or false"),
-        ("subscribe: [{instruments: []}]", "subscribe[0].instruments: needs at least 1 item"),
+        ("subscribe: [{instruments: []}]", "subscribe[0]: needs 'instruments' or 'match'"),
         ("subscribe: [{instruments: [5], mode: ful}]",
          "subscribe[0].mode: expected 'ltp', 'quote' or 'full' (did you mean 'full'?)"),
-        ("subscribe: [{instruments: [5], match: {a: 1}}]", "subscribe[0].match: unknown key"),
+        ("subscribe: [{instruments: [5], match: {a: 1}}]", "subscribe[0].match.a: unknown key"),
     ],
 )  # fmt: skip
 def test_each_mistake_has_its_words(line, expected, heads, compiled):

@@ -55,3 +55,18 @@ async def test_one_that_was_stopped_before_it_ran_does_not_run(compartment: Comp
     compartment.stop()
     with trio.fail_after(5):
         await compartment.run([])
+
+
+async def test_a_description_that_cannot_be_made_ends_nothing(
+    open_api: Callable[..., AbstractAsyncContextManager[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    log_output: list[dict[str, Any]],
+) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr("tickerd.control.openapi.describe", fail)
+    async with open_api() as api:
+        assert (await api.get("/openapi.json")).status == 500
+        assert (await api.get("/livez")).status == 200
+    assert "the API cannot describe itself" in [line["event"] for line in log_output]

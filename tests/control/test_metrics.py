@@ -179,7 +179,7 @@ def test_alerts_are_made_of_metrics_that_exist_and_say_what_to_do() -> None:
     for rule in rules:
         assert set(NAMES.findall(rule["expr"])) <= known_names(), rule["alert"]
         assert rule["labels"]["severity"] in ("critical", "warning")
-        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
 
 
 def test_labels_that_alerts_show_exist() -> None:

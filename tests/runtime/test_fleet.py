@@ -404,7 +404,7 @@ async def test_an_address_that_is_taken_is_a_verdict_and_one_that_is_kept_is_nev
         inode = await inode_of(ship.listeners, mine)
         verdict = await ship.reload(source(), door(taken))
         assert not verdict.applied
-        assert "is in use by another process" in verdict.text()
+        assert "taken: in use by another process" in verdict.text()
         assert await greeting(mine) == b"0"
         verdict = await ship.reload(source(), door(mine, greeting=7))
         assert verdict.restarted == ("sink.door",)

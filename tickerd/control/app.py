@@ -64,6 +64,7 @@ class Application:
         self._reception = Reception(access, reach, self.figures)
         self._log = structlog.get_logger()
         self._described: bytes | None = None
+        self._describing = trio.Lock()
         self._searches = trio.CapacityLimiter(1)
         self._taps: list[object] = []
         self._changes = Changes()
@@ -168,15 +169,23 @@ class Application:
         raise AssertionError
 
     async def _warm(self) -> None:
-        """Make beforehand what would otherwise hold the loop up at its first use, in a thread."""
-        await trio.to_thread.run_sync(self._description, abandon_on_cancel=True)
+        """Make beforehand what whoever asks first would have to wait for."""
+        try:
+            await self._description()
+        except Exception as error:  # noqa: BLE001 - whoever asks will be told
+            self._log.error("the API cannot describe itself", exc_info=error)
 
-    def _description(self) -> bytes:
-        if self._described is None:
-            from tickerd.control.openapi import describe  # noqa: PLC0415 - imports and makes a lot
+    async def _description(self) -> bytes:
+        """Made once, in a thread: it would hold the loop up."""
+        async with self._describing:
+            if self._described is None:
+                self._described = await trio.to_thread.run_sync(self._describe, abandon_on_cancel=True)
+            return self._described
 
-            self._described = msgspec.json.encode(describe(list(self._routes.values())))
-        return self._described
+    def _describe(self) -> bytes:
+        from tickerd.control.openapi import describe  # noqa: PLC0415 - imports and makes a lot
+
+        return msgspec.json.encode(describe(list(self._routes.values())))
 
     async def _body(self, route: Route) -> Any:
         data: bytes = await request.get_data(cache=True, as_text=False, parse_form_data=False)

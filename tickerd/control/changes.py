@@ -8,8 +8,8 @@ import trio
 
 from tickerd.control.problem import Problem
 
-MOST = 64
-"""Changes under way; callers beyond that are told to come again."""
+MOST = 512
+"""Changes under way, or waiting for their turn; callers beyond that are told to come again."""
 
 T = TypeVar("T")
 

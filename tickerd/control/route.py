@@ -73,7 +73,7 @@ class Call:
     """Of the route's ``body`` model, or bytes as they came, or None."""
     headers: Mapping[str, str]
     """Names in lower case."""
-    description: Callable[[], bytes]
+    description: Callable[[], Awaitable[bytes]]
     """The API's own description, as JSON."""
     collectors: Sequence[Any]
     """What the API counts of itself, for `prometheus_client`."""

@@ -2,8 +2,6 @@
 
 import errno
 import random
-import socket
-import struct
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,15 +10,16 @@ from typing import Any
 
 import trio
 
-from tickerd.plugin import Listener, ListenSettings, Principal, Request, ServingContext
+from tickerd.plugin import Listener, ListenSettings, Principal, ServingContext
 from tickerd_plugins.websocket.certificates import Certificate
 from tickerd_plugins.websocket.connection import Connection, Gone, Timing
-from tickerd_plugins.websocket.face import Admitted, Face, Refused
+from tickerd_plugins.websocket.face import Admitted, Face
 from tickerd_plugins.websocket.handshake import Rules, Upgraded, answer, new_protocol, upgrade
 from tickerd_plugins.websocket.hosts import Hosts
-from tickerd_plugins.websocket.limits import LOCAL, PROXY, Bounds, Census, Verdict, is_trusted, network
+from tickerd_plugins.websocket.limits import Bounds, Census, Verdict
 from tickerd_plugins.websocket.options import WebsocketOptions
 from tickerd_plugins.websocket.transport import PlainTransport, TlsTransport, Transport
+from tickerd_plugins.websocket.visit import Visit, caller, refusal
 
 HANDSHAKE_S = 10.0
 """From connecting to an upgrade, or to the answer that refuses it."""
@@ -33,10 +32,7 @@ TEND_S = 0.5
 TELL_EVERY_S = 10.0
 REMEMBER_S, REMEMBERED = 60.0, 1000
 """For how long, and of how many keys, it is known how their last connection ended."""
-UNSENT_BYTES = 2**18
-"""What the kernel holds for a client beyond what is on its way; then its socket is full."""
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-_UCRED = struct.Struct("iII")
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Server:
         self._nursery: trio.Nursery | None = None
         self.connections: dict[str, Connection] = {}
         """Those that were upgraded, by id."""
-        self._visits: dict[str, _Visit] = {}
+        self._visits: dict[str, Visit] = {}
         self.draining = False
         self._gone = trio.Event()
 
@@ -199,13 +195,12 @@ class Server:
             stream.socket.close()
 
     async def _welcome(self, door: Door, stream: trio.SocketStream) -> None:
-        request = _caller(door, stream)
-        address = PROXY if is_trusted(request.peer, self._options.trusted_proxies) else _address(request)
-        verdict = self._census.enter(address, trio.current_time())
+        request = caller(door.about, stream)
+        visit = Visit(self._census, request, self._options.trusted_proxies)
+        verdict = visit.enter()
         if verdict is not None:
             await self._turn_away(door, stream, verdict)
             return
-        visit = _Visit(self._census, address, request)
         try:
             transport = _transport(door, stream)
             found: Upgraded | None = None
@@ -336,60 +331,6 @@ class Server:
         return True
 
 
-class _Visit:
-    """One connection in the census."""
-
-    def __init__(self, census: Census, address: str, request: Request) -> None:
-        self._census = census
-        self._address = address
-        self._known = False
-        self._inside = True
-        self.name = _name(request)
-        """For logs."""
-
-    def moved(self, request: Request) -> None:
-        """It was a proxy that connected, and now it is known for whom.
-
-        Raises:
-            Refused: there are too many from that address.
-        """
-        if self._address != PROXY:
-            return
-        self.leave()
-        self._address, self.name = _address(request), _name(request)
-        verdict = self._census.enter(self._address, trio.current_time())
-        if verdict is not None:
-            raise refusal(verdict)
-        self._inside = True
-
-    def known(self) -> None:
-        """It has shown who it is."""
-        if not self._known:
-            self._known = True
-            self._census.known(self._address)
-
-    def leave(self) -> None:
-        """It is gone."""
-        if self._inside:
-            self._inside = False
-            self._census.leave(self._address, known=self._known)
-
-
-def refusal(verdict: Verdict) -> Refused:
-    """What is answered to one that is turned away."""
-    return Refused(verdict.status, f"limit: {verdict.limit}", retry_after=verdict.retry_after)
-
-
-def _caller(door: Door, stream: trio.SocketStream) -> Request:
-    sock = stream.socket
-    if door.about.is_unix:
-        _, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        return Request(listener=door.about, transport="websocket", uid=uid)
-    with suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-    return Request(listener=door.about, transport="websocket", peer=str(sock.getpeername()[0]))
-
-
 def _transport(door: Door, stream: trio.SocketStream) -> Transport:
     if door.certificate is None:
         return PlainTransport(stream)
@@ -402,12 +343,3 @@ async def _linger(transport: Transport) -> None:
     with trio.move_on_after(REFUSING_S), suppress(OSError):
         while await transport.read():
             pass
-
-
-def _address(request: Request) -> str:
-    """What it is counted as."""
-    return LOCAL if request.peer is None else network(request.peer)
-
-
-def _name(request: Request) -> str:
-    return f"unix uid {request.uid}" if request.peer is None else request.peer

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tickerd.plugin import Batch, Credential, Instrument, Mode, Position, Principal
+from tickerd.plugin import Batch, Credential, Mode, Position, Principal
 from tickerd.plugin import Request as Caller
 from tickerd.plugin.scopes import TICKS
 from tickerd_plugins.websocket import requests
@@ -14,6 +14,7 @@ from tickerd_plugins.websocket.client import Client, Held
 from tickerd_plugins.websocket.connection import Connection
 from tickerd_plugins.websocket.demand import key_of
 from tickerd_plugins.websocket.encoding import Encoding
+from tickerd_plugins.websocket.finding import ITEMS_PER_REQUEST, Finder, Found, cost
 from tickerd_plugins.websocket.groups import Ident, Kind, bodies, encode
 from tickerd_plugins.websocket.lane import Backpressure, Lane
 from tickerd_plugins.websocket.pace import WAIT_S, Bucket, Errors
@@ -28,22 +29,10 @@ VERSION = 1
 UNKNOWN_BYTES, UNKNOWN_MESSAGES = 4096, 3
 """What a client may say before it has shown who it is."""
 KNOWN_BYTES = 65_536
-ITEMS_PER_REQUEST = 3000
-PATTERNS_PER_REQUEST, WILDCARDS = 5, 2
-PATTERN_COST = 5
-"""Requests that looking for a pattern counts as."""
 CHUNK = 500
 """Instruments in one frame of a snapshot."""
 PAGE = 1000
 """Instruments in one answer to ``list``."""
-
-
-class Found(NamedTuple):
-    """What the keys of a request stand for."""
-
-    instruments: dict[Instrument, str | int]
-    """Each with the key that it was asked by."""
-    rejected: list[dict[str, Any]]
 
 
 class Talk:
@@ -139,6 +128,7 @@ class Talk:
             self._connection.close(4502, "forbidden_scope")
             return False
         self.client.principal = principal
+        self._finder = Finder(self._ctx.instruments, principal)
         self._connection.allow(KNOWN_BYTES)
         self.client.tell(
             "auth_ok",
@@ -187,7 +177,7 @@ class Talk:
 
     async def _in_time(self, request: requests.Request) -> bool:
         """Whether it may be done; a little too fast is only slowed down."""
-        wait = self._bucket.take(trio.current_time(), _cost(request))
+        wait = self._bucket.take(trio.current_time(), cost(request))
         if wait <= WAIT_S:
             await trio.sleep(wait)
             return True
@@ -225,7 +215,7 @@ class Talk:
     async def _subscribe(self, request: requests.Subscribe) -> None:
         kind = Kind(self.client.encoding, request.delivery == "stream", requests.interval_of(request))
         lane, mode = self.client.lane(kind), requests.mode_of(request)
-        found = await self._find(request)
+        found = await self._finder.find(request)
         items = self._admit(found, lane, mode)
         self._acknowledge(request, found, items)
         if request.snapshot:
@@ -236,7 +226,7 @@ class Talk:
     async def _resume(self, request: requests.Resume) -> None:
         kind = Kind(self.client.encoding, True, requests.interval_of(request))
         lane, mode = self.client.lane(kind), requests.mode_of(request)
-        found = await self._find(request)
+        found = await self._finder.find(request)
         after = Position(request.epoch, request.seq)
         items = self._admit(found, lane, mode)
         history = None
@@ -248,56 +238,6 @@ class Talk:
             await self._show(request.id, lane, items)
         else:
             await Resumption(self._face, self.client, lane, items, history).run()
-
-    async def _find(self, request: requests.Live) -> Found:
-        keys = request.keys
-        if not keys:
-            raise Bad("bad_request", "no instruments: name some in tokens or symbols")
-        if len(keys) > ITEMS_PER_REQUEST:
-            raise Bad("item_limit", f"at most {ITEMS_PER_REQUEST} instruments in one request")
-        found = Found({}, [])
-        patterns = 0
-        for place, key in enumerate(keys, 1):
-            if is_pattern(key):
-                patterns += 1
-                self._find_matching(str(key), found, patterns)
-                await trio.lowlevel.checkpoint()
-            else:
-                self._find_one(key, found)
-            if not place % CHUNK:
-                await trio.lowlevel.checkpoint()
-        return found
-
-    def _find_one(self, key: str | int, found: Found) -> None:
-        instrument = self._ctx.instruments.find(key)
-        assert self.client.principal is not None
-        if instrument is None:
-            loading = not any(map(len, self._ctx.instruments.tables()))
-            found.rejected.append({"item": key, "code": "unknown_symbol", "temporary": loading})
-        elif not self.client.principal.may_see(instrument):
-            found.rejected.append({"item": key, "code": "not_entitled"})
-        else:
-            found.instruments.setdefault(instrument, key)
-
-    def _find_matching(self, pattern: str, found: Found, patterns: int) -> None:
-        assert self.client.principal is not None
-        exchange = pattern.partition(":")[0]
-        if patterns > PATTERNS_PER_REQUEST or is_pattern(exchange) or _wildcards(pattern) > WILDCARDS:
-            raise Bad(
-                "bad_request",
-                f"at most {PATTERNS_PER_REQUEST} patterns, each with its exchange and {WILDCARDS} wildcards",
-            )
-        try:
-            fitting = self._ctx.instruments.matching(pattern, ITEMS_PER_REQUEST + 1)
-        except ValueError:
-            raise Bad("bad_request", "no pattern: write it like NSE:NIFTY*") from None
-        seen = [one for one in fitting if self.client.principal.may_see(one)]
-        if len(found.instruments) + len(seen) > ITEMS_PER_REQUEST:
-            raise Bad("item_limit", f"at most {ITEMS_PER_REQUEST} instruments in one request")
-        if not seen:
-            found.rejected.append({"item": pattern, "code": "unknown_symbol"})
-        for instrument in seen:
-            found.instruments.setdefault(instrument, pattern)
 
     def _admit(self, found: Found, lane: Lane, mode: Mode) -> dict[Ident, Held]:
         """Those that it does not have yet in this way, and that can be had."""
@@ -420,18 +360,3 @@ class Talk:
                 for one in page
             ]
             self._answer(request, page=number, pages=len(pages), total=len(held), items=items)
-
-
-def is_pattern(key: str | int) -> bool:
-    """Whether it may stand for several instruments."""
-    return isinstance(key, str) and _wildcards(key) > 0
-
-
-def _wildcards(text: str) -> int:
-    return text.count("*") + text.count("?")
-
-
-def _cost(request: requests.Request) -> float:
-    if not isinstance(request, requests.Live):
-        return 1
-    return 1 + PATTERN_COST * sum(map(is_pattern, request.symbols))

@@ -192,16 +192,26 @@ async def test_ack_comes_before_snapshot_before_ticks(serve: Serve, binary: bool
         }  # fmt: skip
 
 
-async def test_ticks_that_are_in_the_snapshot_are_not_sent_again(serve: Serve) -> None:
+async def test_ticks_that_are_in_the_snapshot_are_not_sent_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serve() as served, served.client() as client:
+        face, go_on = served.server._faces[0], trio.Event()
+        distribute = face.distribute
+
+        async def late(batches: Any) -> None:
+            await go_on.wait()
+            await distribute(batches)
+
+        monkeypatch.setattr(face, "distribute", late)
         for price in range(20):  # on their way to the distributor while the client subscribes
             served.ctx.publish(rows(INFY, price=float(price)))
         await client.subscribe("NSE:INFY", interval_ms=0, mode="ltp", delivery="stream")
         shown = client.seen[-1]
+        assert (shown["rows"][0][1], shown["seq"]) == (20, 20)
         served.ctx.publish(rows(INFY, price=99.0))
-        ticks = await client.until("ticks")
-        assert [row[1] for row in ticks["rows"]] == [21]
-        assert shown["rows"][0][1] <= shown["seq"] == 20
+        go_on.set()
+        assert [row[1] for row in (await client.until("ticks"))["rows"]] == [21]
 
 
 async def test_a_real_full_packet_has_every_column_and_lower_modes_its_first_ones(serve: Serve) -> None:

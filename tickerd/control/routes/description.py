@@ -32,7 +32,7 @@ def page(name: str = PAGE, connect: str = "'self'") -> tuple[bytes, str]:
 
 async def description(call: Call) -> Reply:
     """The same for everybody."""
-    return Reply(body=call.description())
+    return Reply(body=await call.description())
 
 
 async def docs(call: Call) -> Reply:
