@@ -1,8 +1,8 @@
 """`make soak`: the whole daemon under everything at once, for 20 minutes (``MINUTES=``), with gates at the end.
 
-9,000 instruments over three connections to the bundled simulator, journal and file sink, WebSocket clients that churn and
-clients that stall, webhooks whose receiver fails most of the time, and a reload each minute. Watched from outside: memory,
-descriptors and threads of the process; from inside, by a plugin: living tasks. Exit code 1 when a gate is missed.
+9,000 instruments over three connections to the bundled simulator, journal and file sink, WebSocket clients that churn
+and clients that stall, webhooks whose receiver fails most of the time, and a reload each minute. Watched from outside:
+memory, descriptors and threads of the process; from inside, by a plugin: living tasks. Exit code 1 when a gate is missed.
 """
 
 import json
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from daemon import TICKERD, Process, daemon, simulator, tradable
 from websockets.exceptions import ConnectionClosed
@@ -40,7 +40,7 @@ MOST_LAG_S = 0.25
 PROBE = '''
 """Writes how many tasks live."""
 import json, os, trio
-from tickerd.plugin import Options, Source
+from tickerd.plugin import Options, Source, hookimpl
 
 TICKERD_API = 0
 
@@ -55,6 +55,7 @@ class Probe(Source):
             await trio.Path(os.environ["SOAK_PROBE"]).write_text(text)
             await trio.sleep(1)
 
+@hookimpl
 def tickerd_sources():
     return Probe
 '''
@@ -71,12 +72,12 @@ sources:
 sinks:
   archive: {{use: file, path: "{folder}/ticks/{{date}}.jsonl", compress: zstd, max_size: 2GiB}}
   stream: {{use: websocket, listen: "unix:{folder}/stream.sock"}}
-  events: {{use: webhook, url: "{hook}", allow_private: [127.0.0.0/8], {secret}, events: [gap, status, market]}}
+  events: {{use: webhook, url: "{hook}", {private}, {secret}, events: [gap, status, market]}}
   board:
     use: webhook
     class: ticks
     url: "{hook}"
-    allow_private: [127.0.0.0/8]
+    {private}
     {secret}
     instruments: ["NSE:INFY"]
     interval: {interval}s
@@ -85,6 +86,7 @@ state: {{dir: "{folder}/state"}}
 journal: {{min_free: 1GiB, max_size: 8GiB}}
 log: {{level: info}}
 """
+PRIVATE = "allow_private: [{{network: 127.0.0.1/32, host: 127.0.0.1, port: {port}, http: true}}]"
 
 
 class Sample(NamedTuple):
@@ -141,7 +143,7 @@ class Clients:
             threading.Thread(target=self._again, args=(kind,)) for n, kind in kinds for _ in range(n)
         ]
 
-    def __enter__(self) -> "Clients":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -213,6 +215,7 @@ def main() -> int:
         hook = stack.enter_context(_receiver())
         tokens = tradable(at["rest"], INSTRUMENTS)
         fields = {**at, "folder": folder, "tokens": tokens, "hook": hook, "secret": f'secret: "{_secret()}"'}
+        fields["private"] = PRIVATE.format(port=hook.rpartition(":")[2].partition("/")[0])
         process, _ = stack.enter_context(daemon(folder, CONFIG.format(**fields, interval=1), cpu=1))
         with Clients(f"{folder}/stream.sock", tokens) as clients:
             samples, reloads = _watched(folder, process, fields)

@@ -117,7 +117,7 @@ async def reload(call: Call) -> ReloadedShown:
     verdict = verdict or Verdict(applied=False, generation=done.generation)
     return ReloadedShown(
         dry_run=dry_run,
-        generation=done.generation,
+        generation=verdict.generation,
         applied=verdict.applied,
         restarted=verdict.restarted,
         changed=verdict.changed,
