@@ -2,7 +2,7 @@
 
 9,000 instruments over three connections to the bundled simulator, journal and file sink, WebSocket clients that churn
 and clients that stall, webhooks whose receiver fails most of the time, and a reload each minute. Watched from outside:
-memory, descriptors and threads of the process; from inside, by a plugin: living tasks. Exit code 1 when a gate is missed.
+memory, descriptors and threads of the process; from inside, by a plugin: living tasks. Exit code 1 for a missed gate.
 """
 
 import json
@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from daemon import TICKERD, Process, daemon, simulator, tradable
+from daemon import TICKERD, Process, counted, daemon, simulator, tradable
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import unix_connect
 
@@ -99,6 +99,8 @@ class Sample(NamedTuple):
     tasks: int
     lag_s: float
     ticks: int
+    sent: int
+    """By the simulator, until then."""
 
 
 class Gate(NamedTuple):
@@ -263,14 +265,14 @@ def _watched(folder: Path, process: Process, fields: dict[str, Any]) -> tuple[li
             if done.returncode:
                 print(done.stdout + done.stderr)
         with suppress(OSError, ValueError):
-            samples.append(_sample(folder, process, passed))
+            samples.append(_sample(folder, process, passed, fields["rest"]))
         if len(samples) % 15 == 1:
             print(samples[-1], flush=True)
         time.sleep(SAMPLE_S)
     return samples, reloads
 
 
-def _sample(folder: Path, process: Process, passed: float) -> Sample:
+def _sample(folder: Path, process: Process, passed: float, rest: str) -> Sample:
     status = json.loads(_tickerd("status", "--json", "--socket", f"{folder}/api.sock").stdout)["picture"]
     place = Path(f"/proc/{process.popen.pid}")
     return Sample(
@@ -281,6 +283,7 @@ def _sample(folder: Path, process: Process, passed: float) -> Sample:
         json.loads((folder / "probe.json").read_text())["tasks"],
         status["loop"]["p99_s"],
         status["totals"]["ticks"],
+        counted(rest),
     )
 
 

@@ -164,9 +164,13 @@ def test_a_hundred_reloads_and_changes_at_once_are_made_one_after_the_other(daem
     assert len(answers) == 100
     assert sorted(answers) == sorted([*range(2, 52), *[1, 2] * 25])
     assert (daemon.folder / "t.yaml").read_text() == YAML
-    wanted = {one["instrument"]: one["owners"] for one in api.every("/v1/subscriptions")}
+    wanted = who_wants(api)
     owners = {f"api:n{number}" for number in range(7)}
     assert owners == set(wanted["NSE:NIFTY 50"]) == set(wanted["NSE:RELIANCE"])
     assert daemon.stop() == 0
     daemon.start()
-    assert wanted == {one["instrument"]: one["owners"] for one in api.every("/v1/subscriptions")}
+    assert wanted == who_wants(api)
+
+
+def who_wants(api: Any) -> dict[str, list[str]]:
+    return {one["instrument"]: sorted(one["owners"]) for one in api.every("/v1/subscriptions")}
