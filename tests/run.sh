@@ -48,7 +48,10 @@ audit() {
     local said status=0
     # ours is not on a registry, and the dependencies are those that are installed here
     said=$("$bin/pip-audit" --progress-spinner off --skip-editable --timeout 10 2>&1) || status=$?
-    printf '%s\n' "$said"
+    printf '%s\n' "$said" | grep -v 'could not be audited'
+    local unknown
+    unknown=$(grep -c 'could not be audited' <<<"$said")
+    ((unknown == 0)) || echo "$unknown packages could not be audited: the registry here does not know of weaknesses"
     if [[ $status != 0 ]] && grep -qE 'ConnectionError|ServiceError|NewConnectionError|Max retries|NameResolution|Timeout|ProxyError|HTTPError|SSLError' <<<"$said"; then
         echo "the database of weaknesses cannot be reached from here: nothing was audited"
         return 0

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tickerd.control.changes import Changes
 from tickerd.control.problem import Problem
@@ -24,6 +25,17 @@ async def test_what_was_done_is_answered(changes: Changes) -> None:
         return 3
 
     assert await changes.make(work, 5) == 3
+
+
+async def test_it_is_done_once(changes: Changes) -> None:
+    done: list[int] = []
+
+    async def work() -> None:
+        done.append(1)
+
+    await changes.make(work, 5)
+    await trio.testing.wait_all_tasks_blocked()
+    assert done == [1]
 
 
 async def test_what_went_wrong_is_the_callers(changes: Changes) -> None:

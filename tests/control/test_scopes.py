@@ -138,6 +138,20 @@ def test_whatever_changes_something_is_no_read() -> None:
     assert reads == {"post_v1_quotes", "post_v1_config_validate", "post_v1_tickets"}
 
 
+def test_changes_are_counted_in_the_class_that_is_meant_for_them() -> None:
+    for route in ROUTES:
+        if not route.changes:
+            continue
+        noun = route.path.split("/")[2]
+        meant = {
+            "keys": "administration",
+            "reload": "administration",
+            "subscriptions": "subscriptions",
+            "webhooks": "webhooks",
+        }.get(noun, "breakers" if "breaker" in route.path else "units")
+        assert route.rate == meant, route.path
+
+
 async def test_a_key_that_was_refused_changed_nothing(open_api: Any) -> None:
     async with open_api() as api:
         with trio.fail_after(10):

@@ -36,4 +36,11 @@ def test_every_bundled_plugin_is_in_the_table(readme: Any) -> None:
 
 def test_every_test_target_is_in_the_table(readme: Any) -> None:
     told = {row[0].strip("`") for row in readme.table("Tests", "command")}
-    assert told == {"make test", "make test-full", "make test-tools", "make test-all", "make bench"}
+    assert told == {
+        "make test",
+        "make test-full",
+        "make test-tools",
+        "make test-all",
+        "make bench",
+        "make soak",
+    }

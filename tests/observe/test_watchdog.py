@@ -1,6 +1,5 @@
 """The watchdog: its judgement in virtual time, and itself in child processes whose loop is really blocked."""
 
-import io
 import os
 import signal
 import subprocess
@@ -91,15 +90,6 @@ async def test_a_feed_that_fails_does_not_end_the_watch() -> None:
     assert logs[0]["event"] == "watchdog cannot be fed"
 
 
-async def test_a_stream_without_a_descriptor_is_no_raw_stream() -> None:
-    looked = threading.Semaphore(0)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(Watchdog(raw=io.StringIO(), feed=looked.release, interval_s=0.01).run)
-        with trio.fail_after(5):
-            await trio.to_thread.run_sync(looked.acquire)
-        nursery.cancel_scope.cancel()
-
-
 CHILD = """
 import os, sys, time, threading
 import trio
@@ -170,32 +160,39 @@ def test_a_loop_that_never_comes_back_ends_the_process() -> None:
 HOLDS_THE_LOCK = """
 import ctypes, ctypes.util
 libc = ctypes.PyDLL(ctypes.util.find_library("c") or "libc.so.6")
-trio.run(lambda: main(lambda: libc.usleep(900_000), end_s=30, raw=sys.stderr))
+trio.run(lambda: main(lambda: libc.usleep(900_000), end_s=30))
 handle.close()
 """
 
 
 @pytest.mark.full  # alone on the machine: it measures seconds
-def test_code_that_holds_the_interpreter_is_shown_by_the_interpreter_itself() -> None:
-    code, lines, errors = in_child(HOLDS_THE_LOCK)
+def test_code_that_held_the_interpreter_is_named_when_it_gives_it_back() -> None:
+    code, lines, _ = in_child(HOLDS_THE_LOCK)
     assert code == 0
-    assert "Timeout" in errors
-    assert "in blocks" in errors
     # A busy machine may stand still once more by itself.
     assert {line["event"] for line in lines} >= {"process stood still"}
     assert "greedy" in [line["unit"] for line in lines if "unit" in line]
 
 
-IDLE = """
+BUSY = """
 print("ready", file=sys.stderr, flush=True)
-trio.run(lambda: main(lambda: None, end_s=0.6))
+async def busy():
+    while True:
+        await trio.sleep(0)
+async def both():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(busy)
+        await main(lambda: None, end_s=0.6)
+        nursery.cancel_scope.cancel()
+trio.run(both)
 handle.close()
 """
 
 
 def test_a_process_that_is_stopped_and_continued_goes_on() -> None:
+    """With threads that run: who looks at their stacks from outside of the interpreter's lock crashes it."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD + IDLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD + BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with child:
         assert child.stderr is not None

@@ -54,7 +54,7 @@ class Daemon:
         self._hub = Hub(state.next_epoch())
         self._systemd = systemd
         self._listeners = Listeners(systemd.sockets)
-        self._watchdog = Watchdog(feed=systemd.alive, leave=hooks.leave, raw=sys.stderr)
+        self._watchdog = Watchdog(feed=systemd.alive, leave=hooks.leave)
         self._exit_code = 0
         self._admission: Admission | None = None
         self._reload_asked = trio.Event()

@@ -1,6 +1,5 @@
 """Notices when the event loop stands still: says whose code it is, and in the end ends the process."""
 
-import faulthandler
 import os
 import threading
 import time
@@ -8,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import structlog
@@ -82,6 +81,10 @@ class Watchdog:
     task is running; when it moves again, one line says how long it took. After ``end_s`` the process is
     ended, since nothing inside it can be trusted to go on.
 
+    Code that holds the interpreter's lock (a C extension) holds up this thread too. Then nothing is fed, and
+    systemd ends the process with SIGABRT, at which faulthandler writes the stacks. It cannot be asked for them
+    earlier: its timer looks at threads that run, as after SIGCONT, and then crashes the process that it watches.
+
     Args:
         feed: called by the thread each time the counter has moved, and only then: systemd's ``WATCHDOG=1``.
         flush: brings the log out before the end.
@@ -89,9 +92,6 @@ class Watchdog:
         interval_s: between two pulses.
         stall_s: after which a loop that stands still is reported.
         end_s: after which the process is ended.
-        raw: a stream, such as ``sys.stderr``, to which the interpreter itself writes the stacks when code
-            holds its lock (a C extension), so that this thread cannot run either. It uses the process's one
-            timer of ``faulthandler``.
         log: structlog's by default.
     """
 
@@ -104,7 +104,6 @@ class Watchdog:
         interval_s: float = INTERVAL_S,
         stall_s: float = STALL_S,
         end_s: float = END_S,
-        raw: TextIO | None = None,
         log: Any = None,
     ) -> None:
         self._feed = feed
@@ -114,8 +113,6 @@ class Watchdog:
         self._stall_s = stall_s
         self._look_s = min(interval_s, stall_s / 4)
         self._pulse = Pulse(look_s=self._look_s, stall_s=stall_s, end_s=end_s)
-        self._raw = raw if raw is not None and _has_descriptor(raw) else None
-        self._raw_after_s = stall_s + 2 * self._look_s
         self._log = (log or structlog.get_logger()).bind()
         self._count = 0
         self._beat_at = 0.0
@@ -160,7 +157,6 @@ class Watchdog:
     def _watch(self) -> None:
         looked = beat_at = time.monotonic()
         while not self._stop.wait(self._look_s):
-            self._arm()
             now = time.monotonic()
             was_stalled, count, since = self._pulse.stalled, self._count, beat_at
             beat_at = self._beat_at
@@ -175,13 +171,6 @@ class Watchdog:
             if now - looked >= self._stall_s:
                 self._stood_still(now - looked)
             looked = now
-        if self._raw is not None:
-            faulthandler.cancel_dump_traceback_later()
-
-    def _arm(self) -> None:
-        """Have the interpreter write the stacks unless this is called again in time."""
-        if self._raw is not None:
-            faulthandler.dump_traceback_later(self._raw_after_s, file=self._raw)
 
     def _beats(self, seconds: float | None) -> None:
         if seconds is not None:
@@ -217,12 +206,3 @@ class Watchdog:
         log(event, unit=found.unit, task=found.task, where=found.where, seconds=round(seconds, 1))
         for name, stack in stacks(self._loop_thread_id):
             log("stack of a thread", unit=found.unit, thread=name, stack=stack)
-
-
-def _has_descriptor(stream: TextIO) -> bool:
-    """``faulthandler`` writes below Python, so it needs one."""
-    try:
-        stream.fileno()
-    except (OSError, ValueError):
-        return False
-    return True

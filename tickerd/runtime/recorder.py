@@ -28,6 +28,7 @@ from tickerd.state import Database, StateError, cursors
 
 SWEEP_S = 60.0
 """Between two looks at what has to go and what can be compressed."""
+FIRST_LOOK_S = 5.0
 LOOK_BACK = 100_000
 """Positions before the journal's end among which the last tick of each source is looked for."""
 SOURCE = "journal"
@@ -166,6 +167,8 @@ class Recorder:
             self._stopping = True
 
     async def _keep_house(self) -> None:
+        await self.tidy()
+        await trio.sleep(FIRST_LOOK_S)  # by then there is something to be told of in the status
         while True:
             await self.tidy()
             await trio.sleep(SWEEP_S)

@@ -38,10 +38,10 @@ class Liveness:
         if now - due > OVERSLEPT:
             self._since = now
             return "live"
-        silent = now - self._since
-        if silent >= self._dead_after:
+        # the same sums as in `due`: a difference may be a hair less, and the watcher would look again at once for ever
+        if now >= self._since + self._dead_after:
             return "dead"
-        if silent >= self._stale_after:
+        if now >= self._since + self._stale_after:
             self._stale = True
             return "stale"
         return "live"

@@ -1,5 +1,8 @@
 """Judging silence."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tickerd_plugins.kite.liveness import Liveness
 
 
@@ -32,3 +35,12 @@ def test_waking_a_little_late_is_not_oversleeping():
     life = Liveness(5, 10, now=0)
     assert life.check(due=5, now=5.9) == "stale"
     assert life.check(due=10, now=10.9) == "dead"
+
+
+@given(st.floats(0, 1e6), st.sampled_from([0.3, 5.0, 5.1]))
+def test_who_looks_when_it_is_due_is_never_told_to_look_again_at_that_time(since, stale_after):
+    life = Liveness(stale_after, 2 * stale_after, since)
+    due = life.due()
+    assert life.check(due, due) == "stale"
+    due = life.due()
+    assert life.check(due, due) == "dead"
