@@ -41,6 +41,7 @@ def test_every_test_target_is_in_the_table(readme: Any) -> None:
         "make test-full",
         "make test-tools",
         "make test-all",
+        "make test-system",
         "make bench",
         "make soak",
     }
