@@ -1,6 +1,7 @@
 """Talking to the control API."""
 
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,58 @@ def test_commands_are_handed_the_daemon_that_was_named(monkeypatch: pytest.Monke
 
 def test_a_symbol_is_one_segment_of_a_path() -> None:
     assert segment("NSE:M&M / 50") == "NSE:M%26M%20%2F%2050"
+
+
+def test_a_list_is_read_page_by_page_up_to_what_was_asked_for(fake_api: Any) -> None:
+    fake_api.answers["/v1/x"] = (200, {"items": [1, 2], "next": "2"})
+    client = Client(f"unix:{fake_api.socket}")
+    assert list(client.every("/v1/x", most=3)) == [1, 2, 1, 2]  # this one always has as many
+    assert [one[1] for one in fake_api.asked] == ["/v1/x?limit=3", "/v1/x?after=2&limit=1"]
+    fake_api.answers["/v1/x"] = (200, {"items": [1], "next": None})
+    assert list(client.every("/v1/x", a="b")) == [1]
+    assert fake_api.asked[-1][1] == "/v1/x?limit=1000&a=b"
+
+
+def test_lines_are_read_without_signs_of_life(fake_api: Any) -> None:
+    fake_api.answers["/v1/tap"] = (200, b'\n{"a":1}\n\n{"b":2}\n')
+    assert list(Client(fake_api.url, "k").lines("/v1/tap", i=["x", "y"], limit=None)) == [
+        b'{"a":1}',
+        b'{"b":2}',
+    ]
+    method, path, headers, _ = fake_api.asked[0]
+    assert (method, path) == ("GET", "/v1/tap?i=x&i=y")
+    assert (headers["accept"], headers["authorization"]) == ("application/x-ndjson", "Bearer k")
+    fake_api.answers["/v1/tap"] = (503, {"type": "t", "title": "not available now", "status": 503})
+    with pytest.raises(ApiError, match="not available now"):
+        list(Client(fake_api.url).lines("/v1/tap"))
+    with pytest.raises(ApiError, match="no tickerd answers"):
+        list(Client("unix:/nowhere.sock").lines("/v1/tap"))
+
+
+def test_who_listens_is_known_by_its_process(fake_api: Any) -> None:
+    assert Client(f"unix:{fake_api.socket}").process() == os.getpid()
+    assert Client(fake_api.url).process() is None
+    assert Client("unix:/nowhere.sock").process() is None
+
+
+def test_a_document_is_sent_as_it_is(fake_api: Any) -> None:
+    fake_api.answers["/v1/x"] = (200, {})
+    Client(fake_api.url).ask("POST", "/v1/x", b"a: 1", timeout_s=3)
+    assert (fake_api.asked[0][2]["content-type"], fake_api.asked[0][3]) == ("application/yaml", b"a: 1")
+
+
+def test_a_file_says_where_its_daemon_listens(tmp_path: Path) -> None:
+    @click.command()
+    @api
+    def command(client: Client) -> None:
+        click.echo(client.address)
+
+    file = tmp_path / "t.yaml"
+    file.write_text("control: {listen: ['127.0.0.1:1', 'unix:/x.sock']}")
+    run = CliRunner().invoke
+    assert run(command, ["-c", str(file)]).output == "unix:/x.sock\n"
+    assert run(command, ["-c", str(file)], env={"TICKERD_URL": "http://e:2"}).output == "unix:/x.sock\n"
+    assert run(command, ["--url", "unix:/y.sock"]).output == "unix:/y.sock\n"
+    assert run(command, ["-c", str(file), "--url", "http://h:1"]).exit_code == 2
+    file.write_text("control: {listen: []}")
+    assert "listens nowhere" in run(command, ["-c", str(file)]).output

@@ -181,3 +181,40 @@ def test_a_reader_that_goes_away_ends_it(journal):
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
     assert json.loads(done.stdout)["seq"] == 1
     assert "Traceback" not in done.stderr
+
+
+LINES = (
+    b'\n{"instrument_token":1,"symbol":"NSE:INFY","mode":"full","tradable":true,"last_price":1500.05,"ts_recv":1,'
+    b'"flags":["snapshot"]}\n\n{"record":"gap","reason":"x","source":"sim","ts_recv":2}\n'
+)
+
+
+def test_without_a_place_the_daemon_is_asked(fake_api):
+    fake_api.answers["/v1/tap"] = (200, LINES)
+    where = ("--socket", fake_api.socket)
+    done = CliRunner().invoke(tap, [*where, "--instruments", "NSE:INFY,5", "--limit", "2"])
+    assert done.exit_code == 0
+    assert [json.loads(line).get("symbol") for line in done.stdout.splitlines()] == ["NSE:INFY", None]
+    assert fake_api.asked[0][1] == "/v1/tap?i=5&i=NSE%3AINFY&limit=2"
+
+
+def test_the_daemons_lines_are_shown_in_columns(fake_api):
+    fake_api.answers["/v1/tap"] = (200, LINES)
+    done = CliRunner().invoke(tap, ["--socket", fake_api.socket, "--format", "table"])
+    head, tick, gap = done.stdout.splitlines()
+    assert head.startswith("time (IST)")
+    assert tick.split()[1:4] == ["NSE:INFY", "full", "1,500.05"]
+    assert gap.split()[1] == "GAP"
+
+
+def test_a_daemon_that_does_not_answer_is_told():
+    done = CliRunner().invoke(tap, ["--socket", "/nowhere.sock"])
+    assert (done.exit_code, "no tickerd answers at unix:/nowhere.sock" in done.stderr) == (1, True)
+
+
+def test_ctrl_c_is_how_one_ends_it(fake_api, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tickerd.cli.client.Client.lines", interrupted)
+    assert CliRunner().invoke(tap, ["--socket", fake_api.socket]).exit_code == 0

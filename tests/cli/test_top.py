@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 import threading
 from typing import Any
 
@@ -102,3 +103,12 @@ def test_ctrl_c_leaves_quietly(fake_api: Any, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("tickerd.cli.top.looks", interrupted)
     assert CliRunner().invoke(top, ["--url", fake_api.url]).exit_code == 0
+
+
+def test_json_is_a_line_for_each_look(fake_api: Any, overview: dict[str, Any]) -> None:
+    fake_api.answers["/v1/status"] = (200, overview)
+    words = ["--socket", fake_api.socket, "--json", "--count", "2", "--interval", "0.2"]
+    done = CliRunner().invoke(top, words)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [overview, overview]
+    gone = CliRunner().invoke(top, ["--socket", "/nowhere.sock", "--json"])
+    assert (gone.exit_code, "no tickerd answers" in gone.stderr) == (1, True)

@@ -290,7 +290,7 @@ class FakeWebhooks:
             raise Refused("conflict", f"{name!r} is of the YAML: change it there")
         return WebhookMade(webhook=self.shown[name], secret=f"whsec_{overlap_s:g}")
 
-    async def test(self, name: str, by: Any) -> WebhookTested:
+    async def test(self, name: str, by: Any, *, caller: Any) -> WebhookTested:
         """See `Webhooks`."""
         return WebhookTested(ok=False, status=500, detail="answered 500", took_s=0.1)
 

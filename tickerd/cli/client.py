@@ -281,5 +281,8 @@ def client_of(*, path: str, url: str | None, key: str | None, file: Path | None)
     if file is not None:
         from tickerd.cli.address import listening
 
-        return Client(listening(file)[0].address, key)
+        found = listening(file)
+        if not found:
+            raise click.ClickException(f"{file}: its control API listens nowhere")
+        return Client(found[0].address, key)
     return Client(f"unix:{path}" if url is None or given == {"path"} else url, key)

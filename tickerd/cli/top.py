@@ -30,8 +30,9 @@ MOST_REASONS = 8
     help="Seconds between looks.",
 )
 @click.option("--count", type=click.IntRange(1), help="Leave after so many looks.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each look instead.")
 @api
-def top(client: Client, interval: float, count: int | None) -> None:
+def top(client: Client, interval: float, count: int | None, as_json: bool) -> None:
     """Watch a running daemon: rates, queues and reasons, until Ctrl-C.
 
     \b
@@ -39,6 +40,9 @@ def top(client: Client, interval: float, count: int | None) -> None:
       tickerd top
       tickerd top --interval 5 --url http://127.0.0.1:7801 --key tkd_live_…
     """
+    if as_json:
+        _print(client, interval, count)
+        return
     from rich.console import Console
     from rich.live import Live
 
@@ -49,6 +53,21 @@ def top(client: Client, interval: float, count: int | None) -> None:
                 live.update(shown, refresh=True)
         except KeyboardInterrupt:
             pass
+
+
+def _print(client: Client, interval: float, count: int | None) -> None:
+    """For programs: they are told when the daemon does not answer."""
+    import orjson
+
+    pause, seen = threading.Event(), 0
+    try:
+        while count is None or seen < count:
+            if seen:
+                pause.wait(interval)
+            seen += 1
+            click.echo(orjson.dumps(client.get("/v1/status")).decode())
+    except KeyboardInterrupt:
+        pass
 
 
 @dataclass(frozen=True)

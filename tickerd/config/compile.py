@@ -119,6 +119,23 @@ def compile_with(
     return Compiled(settings, report.warnings(), frozenset(resolved.secret), texts)
 
 
+def compile_sink(document: Document, types: PluginTypes, resolver: Resolver, name: str) -> SinkSettings:
+    """Compile one section under ``sinks`` and nothing else of a document, as if the journal were on.
+
+    Raises:
+        ConfigError: with every problem that was found in it.
+    """
+
+    def overrides(_: FilePath) -> CalendarSettings:
+        return CalendarSettings()
+
+    report = Report(document, resolver.resolve(document.root))
+    made = _Compiler(report, types, overrides).sink(name)
+    report.raise_if_any()
+    assert made is not None
+    return made
+
+
 class _Compiler:
     """One compilation. What cannot be made is told to the report and left out."""
 
@@ -130,6 +147,10 @@ class _Compiler:
         self._access = AccessCompiler(report, self._sections, types)
         self._values = report.value(()) or {}
         self._journal_is_on = self._values.get("journal") not in OFF
+
+    def sink(self, name: str) -> SinkSettings | None:
+        """One sink alone."""
+        return _made({one: self._sink(one) for one in self._sections.names("sinks") if one == name}).get(name)
 
     def settings(self) -> Settings:
         """Settings that may be used only if the report has no problem."""

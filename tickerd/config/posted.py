@@ -1,18 +1,20 @@
 """Compiles a document that somebody sent: it reads no file, resolves no reference and imports nothing new."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tickerd.config import nodes
 from tickerd.config.access import DEFAULT_LIMITER
-from tickerd.config.compile import Compiled, Symbols, compile_with
-from tickerd.config.document import parse_document
+from tickerd.config.compile import Compiled, Symbols, compile_sink, compile_with
+from tickerd.config.document import Document, parse_document
 from tickerd.config.plugin_types import PluginTypes
 from tickerd.config.problem import PluginProblem
 from tickerd.config.reading import Unreadable
 from tickerd.config.references import Resolver
-from tickerd.config.settings import CalendarSettings, Settings
+from tickerd.config.settings import CalendarSettings, Settings, SinkSettings
 from tickerd.plugin import Authenticator, RateLimiter, ServingSink, Sink, Source
 
 NAME = "posted"
@@ -54,6 +56,36 @@ def compile_posted(
 
     document = parse_document(data, file)
     return compile_with(document, _Known(types, plugins), Resolver(None), overrides, symbols)
+
+
+def compile_posted_sink(name: str, section: Mapping[str, Any], types: PluginTypes) -> SinkSettings:
+    """Compile one sink that stands in no document, by the rules of a file, as if the journal were on.
+
+    References in it are problems. Imports the plugin that it names.
+
+    Args:
+        name: what it is called.
+        section: its options; values, lists and mappings of them.
+        types: where the plugins' types come from.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    lines = count(1)
+    root = _node({"sinks": {name: section}}, lines)
+    assert isinstance(root, nodes.Mapping)
+    return compile_sink(Document(root), types, Resolver(None), name)
+
+
+def _node(value: Any, lines: Iterator[int]) -> nodes.Node:
+    """As if each value stood on a line of its own: what is secret is known by its place."""
+    place = nodes.Place(NAME, line := next(lines), 1, line, 1)
+    if isinstance(value, Mapping):
+        entries = {key: nodes.Entry(place, _node(inner, lines)) for key, inner in value.items()}
+        return nodes.Mapping(entries, place)
+    if isinstance(value, list | tuple):
+        return nodes.Sequence([_node(inner, lines) for inner in value], place)
+    return nodes.Scalar(value, place)
 
 
 def plugin_names(settings: Settings) -> frozenset[str]:

@@ -184,7 +184,8 @@ class Webhooks(Protocol):
         """Add one.
 
         Raises:
-            Refused: conflict (the name is taken), invalid (with what is wrong), unavailable (no webhook plugin).
+            Refused: conflict (the name is taken, or there are too many), invalid (with what is wrong), refused (the
+                caller may not see what it would get), unavailable (it does not come up).
         """
         ...
 
@@ -196,11 +197,11 @@ class Webhooks(Protocol):
         """
         ...
 
-    async def test(self, name: str, by: By) -> WebhookTested:
-        """Send a signed ping.
+    async def test(self, name: str, by: By, *, caller: Principal) -> WebhookTested:
+        """Send a signed ping. Only those with ``admin:config`` are told why there was no answer.
 
         Raises:
-            Refused: unknown.
+            Refused: unknown, conflict (it does not run).
         """
         ...
 

@@ -13,6 +13,7 @@ from tickerd.daemon import admission, figures
 from tickerd.daemon.admission import Admission
 from tickerd.daemon.feed import Feed, durable_units
 from tickerd.daemon.program import Hooks, Outcome, Program
+from tickerd.daemon.registered import Registered
 from tickerd.dataflow.hub import Hub
 from tickerd.instruments import InstrumentTable
 from tickerd.observe.status import FeedSnapshot, status_line
@@ -84,6 +85,9 @@ class Daemon:
     ) -> Feed:
         settings = self._program.compiled.settings
         self._admission = await self._admit(settings, journal, db)  # the key ring writes when it leaves
+        registered = Registered(self._program.registry, self._clock, self._program.file)
+        await registered.restore(db)
+        whole = registered.merged(self._program.compiled, before=settings).settings
         house = House(
             self._hub,
             InstrumentTable(),
@@ -91,7 +95,7 @@ class Daemon:
             self._state,
             self._listeners,
             db,
-            await self._open_journal(settings, journal, db),
+            await self._open_journal(whole, journal, db),
             self._hooks.hide,
             None if self._admission is None else self._admission.access,
         )
@@ -102,7 +106,7 @@ class Daemon:
             start_deadline=settings.limits.start_deadline,
             stop_deadline=settings.limits.stop_deadline,
         )
-        return Feed(self._program, self._hooks, house, supervisor, self._watchdog, self._systemd)
+        return Feed(self._program, self._hooks, house, supervisor, self._watchdog, self._systemd, registered)
 
     async def _admit(self, settings: Settings, nursery: trio.Nursery, db: Database) -> Admission | None:
         if not admission.is_needed(settings):

@@ -96,12 +96,13 @@ class DaemonFacade:
         unit = self._feed.fleet.unit(f"source.{source}")
         if not isinstance(unit, SourceUnit):
             return None
-        for one, mode in unit.demand.wanted().items():
-            if _name(one) == instrument:
-                keys = (one.symbol, one.token) if one.symbol else (one.token,)
-                owners = dict.fromkeys(owner for key in keys for owner in unit.demand.owners(key))
-                return WantedShown(instrument=instrument, source=source, mode=mode, owners=tuple(owners))
-        return None
+        key = int(instrument) if instrument.isascii() and instrument.isdigit() else instrument
+        found = unit.namespace.find(key)
+        mode = None if found is None else unit.demand.mode(found.token)
+        if mode is None:
+            return None
+        owners = tuple(unit.demand.owners(key))
+        return WantedShown(instrument=instrument, source=source, mode=mode, owners=owners)
 
     def login(self, source: str) -> SourceLogin | None:
         """The login of a source; None where there is no such source, or it does not log in."""

@@ -14,6 +14,7 @@ from tickerd.config.settings import Settings
 from tickerd.daemon.figures import Rate
 from tickerd.daemon.pauses import Pauses
 from tickerd.daemon.program import Hooks, Program
+from tickerd.daemon.registered import Registered, Sinks
 from tickerd.daemon.subscriptions import Subscriptions
 from tickerd.dataflow.market import announce
 from tickerd.observe.watchdog import Watchdog
@@ -42,6 +43,7 @@ class Feed:
         supervisor: runs the units.
         watchdog: knows how late the loop is.
         systemd: is told of reloads.
+        registered: webhooks that run beside what the file has.
     """
 
     def __init__(
@@ -52,9 +54,14 @@ class Feed:
         supervisor: Supervisor,
         watchdog: Watchdog,
         systemd: Systemd,
+        registered: Registered,
     ) -> None:
         self.program = program
-        self.compiled = program.compiled
+        self.registered = registered
+        self.written = program.compiled
+        """The file in force, alone."""
+        self.compiled = self.complete(self.written)
+        """The configuration in force: the file, and the webhooks that were registered at run time."""
         self.house = house
         self.watchdog = watchdog
         self.subscriptions = Subscriptions(house)
@@ -96,6 +103,8 @@ class Feed:
 
     async def start(self) -> None:
         """Bring up all units, as they were steered before the restart."""
+        self._hide(self.compiled)
+        self.registered.warn_of_shadowed(self.written.settings)
         await self._restored(self.pauses.restore)
         await self.fleet.start(self.settings)
         await self._restored(self.subscriptions.restore)
@@ -166,8 +175,16 @@ class Feed:
 
     # -- the next configuration ------------------------------------------------------------------------
 
+    def complete(self, written: Compiled) -> Compiled:
+        """A file's configuration, and the webhooks that were registered at run time with it.
+
+        Raises:
+            ConfigError: the file has taken the name of one of them.
+        """
+        return self.registered.merged(written, before=self.written.settings)
+
     async def recompile(self) -> Compiled:
-        """Read the file again.
+        """Read the file again; what it has alone.
 
         Raises:
             ConfigError: it cannot be used.
@@ -182,7 +199,7 @@ class Feed:
     async def rehearse(self) -> "Reload":
         """Read the file again, and say what a reload to it would do."""
         try:
-            compiled = await self.recompile()
+            compiled = self.complete(await self.recompile())
         except ConfigError as error:
             return Reload(problems=tuple(error.problems))
         return Reload(warnings=compiled.warnings, plan=self.plan(compiled))
@@ -194,13 +211,18 @@ class Feed:
         """
         async with self._reloading, self._telling():
             try:
-                compiled = await self.recompile()
+                written = await self.recompile()
+                compiled = self.complete(written)
             except ConfigError as error:
                 done = Reload(problems=tuple(error.problems))
                 verdict = refused(self.fleet.generation, *map(_line, error.problems))
             else:
                 plan = self.plan(compiled)
                 verdict = await self._go_over_to(compiled, plan)
+                if verdict.applied:
+                    self.written = written
+                    self.applied_ns = self.house.clock.now_ns()
+                    self._apply_settings(compiled)
                 done = Reload(warnings=compiled.warnings, plan=plan, verdict=verdict)
             self._look_for_failed()
             self.last_verdict = verdict
@@ -220,17 +242,35 @@ class Feed:
             verdict = self.last_verdict
             self._systemd.ready("" if verdict is None else f"reload: {verdict.text()}")
 
+    async def register(self, sinks: Sinks) -> Verdict:
+        """Go over to these registered webhooks, or leave everything as it is; takes its turn with reloads."""
+        async with self._reloading:
+            before, self.registered.sinks = self.registered.sinks, sinks
+            applied = False
+            try:
+                compiled = self.complete(self.written)
+                verdict = await self._go_over_to(compiled, self.plan(compiled))
+                applied = verdict.applied
+            finally:
+                if not applied:
+                    self.registered.sinks = before
+            self._look_for_failed()
+            return verdict
+
     async def _go_over_to(self, compiled: Compiled, plan: Plan) -> Verdict:
-        for text in compiled.secret_texts:
-            self._hooks.hide(text)
+        self._hide(compiled)
         if self.house.recorder is not None:
             self.house.recorder.codecs = self.program.registry.codecs()
         verdict = await self.fleet.apply(compiled.settings, plan)
         if verdict.applied:
             self.compiled = compiled
-            self.applied_ns = self.house.clock.now_ns()
-            self._apply_settings(compiled)
+            if self.house.recorder is not None:
+                self.house.recorder.durable = durable_units(compiled.settings)
         return verdict
+
+    def _hide(self, compiled: Compiled) -> None:
+        for text in compiled.secret_texts:
+            self._hooks.hide(text)
 
     def _apply_settings(self, compiled: Compiled) -> None:
         """What stands outside of units and can change while running."""

@@ -110,6 +110,11 @@ class Demand:
         """See `tickerd.plugin.Demand.wanted`."""
         return dict(self._wanted.values())
 
+    def mode(self, token: int) -> Mode | None:
+        """In which one is wanted; None where it is not."""
+        found = self._wanted.get(token)
+        return None if found is None else found[1]
+
     def changes(self) -> AsyncGenerator[Mapping[Instrument, Mode | None], None]:
         """See `tickerd.plugin.Demand.changes`."""
         return self._changes.follow(self._wanted)

@@ -3,6 +3,7 @@
 import heapq
 from typing import Annotated
 
+import trio
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -17,6 +18,8 @@ from tickerd.plugin import Mode
 WRITE = "subs:write"
 OTHERS = "admin:config"
 """The scope that it takes to change what others want."""
+_AT_ONCE = 64
+"""Instruments that are looked at in one go, before other tasks have their turn."""
 _BETWEEN = "/"
 """Between source and instrument in ``after``."""
 
@@ -87,8 +90,13 @@ async def listing(call: Call) -> Page[WantedShown]:
     after = (source, instrument)
     found = heapq.nsmallest(query.limit + 1, (pair for pair in call.facade.wanted() if pair > after))
     page = found[: query.limit]
-    items = tuple(shown for pair in page if (shown := call.facade.want(*pair)) is not None)
-    return Page(items=items, next=_BETWEEN.join(page[-1]) if len(found) > query.limit else None)
+    items: list[WantedShown] = []
+    for index, pair in enumerate(page):
+        if index % _AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+        if (shown := call.facade.want(*pair)) is not None:
+            items.append(shown)
+    return Page(items=tuple(items), next=_BETWEEN.join(page[-1]) if len(found) > query.limit else None)
 
 
 async def add(call: Call) -> SubscriptionsChanged:

@@ -96,7 +96,7 @@ async def rotate_secret(call: Call) -> WebhookMade:
 async def test(call: Call) -> WebhookTested:
     """Whatever comes back is an answer."""
     endpoint = await one(call)
-    return await _webhooks(call).test(endpoint.name, call.by)
+    return await _webhooks(call).test(endpoint.name, call.by, caller=call.caller)
 
 
 async def remove(call: Call) -> Removed:
