@@ -54,7 +54,17 @@ def table_names(text: str) -> list[str]:
 
 def test_there_are_hooks_and_bundled_plugins_to_look_for() -> None:
     assert len(HOOKS) >= 8
-    assert BUNDLED == ["api_key", "file", "gcra", "kite", "replay", "simulator", "unix_peer", "webhook", "websocket"]
+    assert BUNDLED == [
+        "api_key",
+        "file",
+        "gcra",
+        "kite",
+        "replay",
+        "simulator",
+        "unix_peer",
+        "webhook",
+        "websocket",
+    ]
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.name)

@@ -84,6 +84,7 @@ def test_what_cannot_be_done_is_told(tmp_path, file):
     assert "No such file" in run(restore, "--check", tmp_path / "nothing.tar", code=1).output
 
 
+@pytest.mark.full
 def test_the_file_of_the_calendar_is_taken_along(tmp_path, file):
     (tmp_path / "days.yaml").write_text("{}\n")
     with file.open("a") as out:

@@ -99,6 +99,7 @@ def test_64_levels_are_allowed():
     assert plain("[" * 64 + "1" + "]" * 64)
 
 
+@pytest.mark.full
 def test_too_many_values_are_refused():
     with pytest.raises(Broken, match=r"^holds more than 100,000 values$"):
         compose("[" + "1," * MAX_VALUES + "1]")

@@ -150,6 +150,7 @@ def test_a_yml_file_in_conf_d_is_warned_about(write):
     assert warning.text("warning") == "conf.d/10.yml: warning: is not read (its name must end in .yaml)"
 
 
+@pytest.mark.full
 def test_many_files_together_hold_no_more_than_one_may(write):
     main = write("a: 1\n")
     half = "[" + "1," * (MAX_VALUES // 2) + "]\n"

@@ -63,6 +63,7 @@ def calendar() -> Calendar:
     return Calendar.load()
 
 
+@pytest.mark.full
 async def test_days_with_a_holiday_and_a_weekend(calendar, autojump_clock) -> None:
     # Friday 20, Tuesday 24 is a holiday with an evening on MCX
     told = await run_for(6 * DAY_S, calendar, "2026-11-20 08:00", "NSE", "MCX")

@@ -196,6 +196,7 @@ async def test_messages_are_delivered_and_nothing_is_left(office, autojump_clock
         assert (cursor.position, cursor.kept) == (Position(1, 3), b"3")
 
 
+@pytest.mark.full
 async def test_a_message_is_tried_by_the_schedule_for_more_than_a_day_and_is_then_a_dead_letter(
     office, autojump_clock
 ):

@@ -100,6 +100,7 @@ def test_ten_kills_at_30000_ticks_a_second_lose_nothing_but_down_time(daemon_cla
     print(f"stored {stored}, missing while down {missing}")
 
 
+@pytest.mark.full
 def test_two_kills_lose_nothing_but_down_time(daemon_class, simulator, tmp_path):
     log = tmp_path / "numbers"
     at = simulator("--rate", "3000", "--numbered", str(log))

@@ -113,6 +113,7 @@ def hammer(daemon, simulator, tmp_path, rate, times):
     return reloading, log
 
 
+@pytest.mark.full
 def test_reloads_under_load_lose_and_repeat_nothing_and_keep_the_connection(daemon, simulator, tmp_path):
     reloading, log = hammer(daemon, simulator, tmp_path, 2000, 8)
     assert nothing_is_missing_or_twice(reloading.process, log) > 1000

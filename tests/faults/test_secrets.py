@@ -2,6 +2,8 @@
 
 import urllib.request
 
+import pytest
+
 TOKEN, SECRET, KEY = "s3cretAccessTokenXYZ", "s3cretApiSecretXYZ", "s3cretApiKeyXYZ"
 
 YAML = """
@@ -22,6 +24,7 @@ log: {{level: debug, file: own.log}}
 """
 
 
+@pytest.mark.full
 def test_secrets_never_print_at_debug_level_not_even_in_a_crash(daemon, simulator):
     at = simulator("--access-token", TOKEN, "--api-key", KEY, "--api-secret", SECRET)
     process = daemon(

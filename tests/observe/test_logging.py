@@ -268,6 +268,7 @@ print(handle.close(0.2), handle.dropped > 0, file=sys.stderr)
 """
 
 
+@pytest.mark.full
 def test_a_reader_that_does_not_read_never_stops_the_daemon() -> None:
     reader, writer = os.pipe()
     try:

@@ -133,6 +133,7 @@ def in_child(code: str) -> tuple[int, list[dict[str, Any]], str]:
     return done.returncode, [orjson.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
+@pytest.mark.full
 def test_a_unit_that_blocks_the_loop_is_named_and_afterwards_the_loop_goes_on() -> None:
     code, lines, errors = in_child("trio.run(lambda: main(lambda: time.sleep(1), end_s=30))\nhandle.close()")
     assert (code, errors) == (0, "stalls 1\n")
@@ -149,6 +150,7 @@ def test_a_unit_that_blocks_the_loop_is_named_and_afterwards_the_loop_goes_on() 
     assert 0.9 <= rest[-1]["seconds"] < 3.0
 
 
+@pytest.mark.full
 def test_a_loop_that_never_comes_back_ends_the_process() -> None:
     code, lines, _ = in_child("trio.run(lambda: main(threading.Event().wait, end_s=0.8))")
     assert code == 70
@@ -189,6 +191,7 @@ handle.close()
 """
 
 
+@pytest.mark.full
 def test_a_process_that_is_stopped_and_continued_goes_on() -> None:
     """With threads that run: who looks at their stacks from outside of the interpreter's lock crashes it."""
     child = subprocess.Popen(

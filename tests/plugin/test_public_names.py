@@ -40,6 +40,7 @@ def test_the_public_surface_needs_nothing_of_the_core() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_a_program_that_uses_every_public_name_is_typed(tmp_path: Path) -> None:
     lines = [f"from {module.__name__} import {name} as n{n}" for n, (module, name) in enumerate(PUBLIC)]
     lines += [f"reveal_type(n{n})" for n in range(len(PUBLIC))]

@@ -40,7 +40,7 @@ def reopened(path):
     return closing(store)
 
 
-def test_it_is_made_whole_and_for_its_group_to_read(tmp_path):
+def test_it_is_made_whole_and_for_its_owner_alone(tmp_path):
     old = os.umask(0)
     try:
         with reopened(tmp_path / "deep" / FILE) as store:
@@ -48,11 +48,11 @@ def test_it_is_made_whole_and_for_its_group_to_read(tmp_path):
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     finally:
         os.umask(old)
-    assert modes == dict.fromkeys((FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o640)
+    assert modes == dict.fromkeys((FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o600)
     assert [path.name for path in store.path.parent.iterdir()] == [FILE]
 
 
-@pytest.mark.parametrize(("found", "made"), [(0o666, 0o640), (0o600, 0o600), (0o000, 0o600)])
+@pytest.mark.parametrize(("found", "made"), [(0o666, 0o600), (0o640, 0o600), (0o600, 0o600), (0o000, 0o600)])
 def test_the_mode_of_a_file_that_is_there_is_put_right(file, found, made):
     file.chmod(found)
     with reopened(file):

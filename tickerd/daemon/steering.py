@@ -11,7 +11,9 @@ import trio
 from tickerd.config import ConfigError
 from tickerd.config.posted import compile_posted, plugin_names
 from tickerd.control.steering import Examined, Refused, Reloaded, SubscriptionsChanged
+from tickerd.daemon.endpoints import Endpoints
 from tickerd.daemon.feed import Feed
+from tickerd.daemon.registered import WEBHOOK
 from tickerd.dataflow.subscription import Filter, Subscription
 from tickerd.plugin import Mode, Principal
 from tickerd.runtime.refresh import NoSuchSource, refresh
@@ -30,11 +32,15 @@ class DaemonSteering:
         feed: what is changed.
     """
 
-    webhooks = None
-
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
+        self._endpoints = Endpoints(feed)
         self._log = structlog.get_logger()
+
+    @property
+    def webhooks(self) -> Endpoints | None:
+        """See `tickerd.control.steering.Steering`."""
+        return self._endpoints if WEBHOOK in self._feed.program.registry.names("sink") else None
 
     # -- the configuration -----------------------------------------------------------------------------
 
@@ -49,7 +55,7 @@ class DaemonSteering:
             calendar=settings.calendar,
         )
         try:
-            compiled = await trio.to_thread.run_sync(work)
+            compiled = self._feed.complete(await trio.to_thread.run_sync(work))
         except ConfigError as error:
             return Examined(problems=tuple(error.problems))
         return Examined(warnings=compiled.warnings, plan=self._feed.plan(compiled).data())

@@ -27,7 +27,7 @@ LARGEST = 2**28
 
 _SINGLE = (EPOCH, pepper.FILE, BOOTSTRAP_FILE)
 _TREES = ("source", "sink")
-_STATE_MODE = 0o640
+_STATE_MODE = 0o600
 _IGNORED = frozenset({"lock", "lost+found", "journal", "conf.d", "credentials"})
 """May be in a directory that counts as empty: what a package makes, and a journal that was put back before."""
 

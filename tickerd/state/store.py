@@ -16,7 +16,8 @@ from tickerd.state.connection import APPLICATION_ID, Begin, connect, transaction
 from tickerd.state.errors import StateError, told
 from tickerd.state.soundness import examine, move_aside
 
-MODE = 0o640
+MODE = 0o600
+"""It holds the secrets of the webhooks that were registered at run time."""
 MOST_MOVED = 3
 """How often a damaged file is replaced in one run: a disk that keeps breaking them is not filled with copies."""
 

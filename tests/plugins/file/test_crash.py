@@ -164,6 +164,7 @@ def volumes(path: Path) -> list[int]:
         pytest.param("{date}.csv", "zstd", marks=pytest.mark.full),
     ],
 )
+@pytest.mark.full
 def test_after_any_number_of_kills_each_row_is_there_once(tmp_path: Path, path: str, compress: str) -> None:
     (tmp_path / "state").mkdir()
     chance = random.Random(path + compress)

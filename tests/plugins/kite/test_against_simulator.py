@@ -131,6 +131,7 @@ async def test_silence_is_stale_and_then_a_new_connection(
     assert second.modes == {INFY: "full", NIFTY: "quote"}
 
 
+@pytest.mark.full
 async def test_flapping_ends_with_the_right_subscriptions(start, simulator, ctx, fakes, subscribed):
     await start()
     connection = await subscribed()
@@ -231,6 +232,7 @@ async def test_a_change_of_wishes_goes_out_on_the_open_connection(start, simulat
     assert list(simulator.connections) == [connection.number]
 
 
+@pytest.mark.full
 async def test_a_full_house_is_subscribed_and_every_token_sends_its_snapshot(start, simulator, ctx, until):
     await start()
     await until(lambda: ctx.reports and ctx.reports[-1][2]["instruments"])
@@ -359,6 +361,7 @@ async def test_a_dead_shard_is_told_and_the_others_run_on(start, simulator, ctx,
     assert before.keys() - {victim} < simulator.connections.keys()
 
 
+@pytest.mark.full
 async def test_nine_thousand_instruments_are_spread_and_each_sends_its_snapshot(ctx, options, nursery, until):
     ctx.state_dir.mkdir()
     async with open_simulator(SimulatorOptions(seed=1, instruments=12_000)) as sim:

@@ -301,6 +301,7 @@ def test_a_tls_failure_without_a_certificate_is_told():
     assert explain(SSLError("WRONG_VERSION_NUMBER")).error == "tls: handshake failed"
 
 
+@pytest.mark.full
 def test_an_answer_that_unpacks_into_too_much_memory_is_refused(server):
     bomb = gzip.compress(bytes(400 * 2**20), compresslevel=1)
     server.reply = (200, {"Content-Type": "text/csv", "Content-Encoding": "gzip"}, bomb)

@@ -112,6 +112,7 @@ async def test_a_bad_token_is_refused(sim: Simulator, start_child) -> None:
     assert sim.counters["rejected_403"] >= 1
 
 
+@pytest.mark.full
 async def test_it_lives_on_heartbeats_alone(start_child) -> None:
     async with (
         open_simulator(SimulatorOptions(heartbeat=0.1, instruments=100)) as sim,

@@ -50,6 +50,7 @@ async def test_all_that_came_since_is_sent_and_then_what_comes(serve: Serve, mem
             assert await seqs(client, 21) == [7, 9, 11, 13, 15, 17, 19, 21]
 
 
+@pytest.mark.full
 async def test_nothing_is_lost_or_repeated_while_much_is_published(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

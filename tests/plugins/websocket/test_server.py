@@ -365,6 +365,7 @@ async def test_a_client_that_lets_answers_pile_up_goes(serve: Serve) -> None:
 # -- coming and going --------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 async def test_five_hundred_clients_come_and_go_and_leave_nothing(serve: Serve) -> None:
     async with serve(limits={"new_per_second": 1000, "per_key": 1000, "per_address": 1000}) as served:
 

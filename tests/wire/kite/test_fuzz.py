@@ -59,6 +59,7 @@ def run(seed: int, count: int) -> int:
     return found
 
 
+@pytest.mark.full
 def test_damaged_frames_raise_nothing() -> None:
     assert run(0, QUICK) > QUICK
 
