@@ -264,3 +264,11 @@ class TestQuestions:
 
         monkeypatch.setattr(mailbox, "waiting", waiting)
         assert (await ask("begin")).url
+
+    async def test_where_no_source_logs_in_nothing_is_made(
+        self, running: Running, tmp_path: Path, autojump_clock: Any
+    ) -> None:
+        running.names.clear()
+        with trio.move_on_after(60):
+            await running.logins.answer(tmp_path)
+        assert not (tmp_path / mailbox.FOLDER).exists()

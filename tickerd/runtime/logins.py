@@ -193,17 +193,26 @@ class Logins:
 
     async def answer(self, directory: Path) -> None:
         """Answer the questions of ``tickerd login`` in the state directory until cancelled."""
-        await trio.to_thread.run_sync(mailbox.prepare, directory)
+        is_prepared = False
         while True:
             await trio.sleep(LOOK_S)
+            if not self._can():
+                continue
             try:
-                waiting = await trio.to_thread.run_sync(mailbox.waiting, directory, self._clock.now_ns())
-                for name, question in waiting:
-                    given = await self._answered(question)
-                    await trio.to_thread.run_sync(mailbox.answer, directory, name, given)
+                if not is_prepared:
+                    await trio.to_thread.run_sync(mailbox.prepare, directory)
+                    is_prepared = True
+                await self._look(directory)
             except OSError as error:
                 self._log.warning("cannot answer in the state directory", error=str(error))
+                is_prepared = False
                 await trio.sleep(10 * LOOK_S)
+
+    async def _look(self, directory: Path) -> None:
+        waiting = await trio.to_thread.run_sync(mailbox.waiting, directory, self._clock.now_ns())
+        for name, question in waiting:
+            answer = await self._answered(question)
+            await trio.to_thread.run_sync(mailbox.answer, directory, name, answer)
 
     async def _answered(self, question: mailbox.Question) -> mailbox.Answer:
         login = self.of(question.source)
