@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("decode", "journal", "pipeline", "stalled", "websocket")
+BENCHES = ("control", "decode", "journal", "pipeline", "stalled", "websocket")
 
 
 def main(wanted: list[str]) -> int:

@@ -104,8 +104,10 @@ def test_a_day_of_a_sysadmin(daemon: Daemon, run: Callable[..., Any]) -> None:
     (daemon.folder / "t.yaml").write_text(YAML.replace("rate: 50", "rate: 60"))
     assert "generation 2" in run("reload").stdout
 
-    what = [one["what"] for one in json.loads(run("audit", "--json").stdout)["entries"]]
-    assert what == ["config.reload", "subscriptions.add", "keys.revoke", "keys.rotate", "keys.create"]
+    trail = json.loads(run("audit", "--json").stdout)["entries"]
+    what = ["config.reload", "config.reload", "subscriptions.add", "keys.revoke", "keys.rotate", "keys.create"]
+    assert [one["what"] for one in trail] == what
+    assert [one["after"]["applied"] for one in trail[:2]] == [True, False]
 
     state = ("--state", "state")
     asked = run("keys", "list", *state, "--socket", "api.sock")

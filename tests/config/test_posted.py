@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from tickerd.config import ConfigError, compile_posted, load, plugin_names
+from tickerd.config.posted import compile_posted_sink
 from tickerd.runtime.registry import Registry
 
 PLUGINS = {"kite", "file", "gcra"}
@@ -118,3 +119,23 @@ def test_arguments_and_result_can_be_sent_to_another_process():
     made = compile_posted(text, Registry.installed(), {"simulator", "api_key"})
     arguments = (plugin_names(made.settings), made.settings.calendar)
     assert pickle.loads(pickle.dumps((made, arguments))) == (made, arguments)
+
+
+def test_one_sink_alone_is_compiled_as_in_a_file():
+    made = compile_posted_sink("out", {"use": "file", "path": "x.jsonl"}, Registry.installed())
+    assert (made.name, made.use, made.delivery) == ("out", "file", "durable")
+
+
+def test_problems_of_one_sink_alone_have_its_paths_and_no_references_are_resolved(monkeypatch):
+    monkeypatch.setenv("HUSH", "hush")
+    section = {"use": "file", "path": "${env:HUSH}", "events": ["tick", "nope"], "keeep": 1}
+    with pytest.raises(ConfigError) as raised:
+        compile_posted_sink("out", section, Registry.installed())
+    found = {problem.path: problem.text() for problem in raised.value.problems}
+    assert found.keys() == {"sinks.out.path", "sinks.out.events[1]", "sinks.out.keeep"}
+    assert "hush" not in str(found)
+
+
+def test_a_name_that_no_sink_may_have_is_a_problem_of_one_sink_alone():
+    with pytest.raises(ConfigError, match="a name is 1 to 64 letters"):
+        compile_posted_sink("a b", {"use": "file", "path": "x"}, Registry.installed())

@@ -9,12 +9,15 @@ import trio
 import trio.testing
 
 from tickerd.config import SinkSettings
+from tickerd.config.problem import Problem as ConfigProblem
 from tickerd.control.steering import Refused
+from tickerd.daemon.feed import Reload
 from tickerd.daemon.steering import DaemonSteering
 from tickerd.dataflow.subscription import Filter
 from tickerd.plugin import Batch, Options, Retry, Row, ServingSink, Sink
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.runtime.units import sink_unit
+from tickerd.runtime.verdict import refused
 from tickerd.state.keys import By
 
 BY = By("uid 0", "unix:/x")
@@ -189,3 +192,32 @@ async def test_a_tap_sees_what_passes_and_leaves_nothing_behind(running: Running
         batch = await subscription.receive()
     assert [tick.volume_traded for tick in batch.ticks] == [7]
     assert len(running.house.hub._subscriptions) == before
+
+
+WRONG = ConfigProblem("t.yaml", 3, 5, "sinks.a", "unknown plugin 'fil'", "did you mean 'file'?")
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        Reload(problems=(WRONG,), verdict=refused(1, "t.yaml:3:5: sinks.a: unknown plugin 'fil'")),
+        Reload(verdict=refused(1, "sink.a does not start: no room")),
+        Reload(problems=(WRONG,) * 50, verdict=refused(1, *(f"t.yaml:{n}: wrong" for n in range(50)))),
+    ],
+    ids=["a wrong file", "a unit that does not start", "a very wrong file"],
+)
+async def test_a_reload_that_is_refused_is_in_the_trail(house: Any, trail: Any, done: Reload) -> None:
+    async def reload() -> Reload:
+        return done
+
+    feed: Any = SimpleNamespace(
+        house=house, fleet=SimpleNamespace(generation=1), reload=reload, rehearse=reload
+    )
+    answer = await DaemonSteering(feed).reload(BY)
+    assert (answer.problems, answer.verdict) == (done.problems, done.verdict)
+    (line,) = await trail()
+    assert (line.what, line.who, line.before) == ("config.reload", BY.who, {"generation": 1})
+    assert done.verdict is not None
+    assert (line.after["applied"], line.after["errors"]) == (False, list(done.verdict.errors)[:20])
+    await DaemonSteering(feed).reload(BY, dry_run=True)
+    assert len(await trail()) == 1

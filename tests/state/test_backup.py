@@ -109,6 +109,7 @@ def test_nothing_of_it_is_for_others(tmp_path, backup):
     fresh = tmp_path / "fresh"
     put_back(backup, fresh)
     assert stat.S_IMODE((fresh / "pepper").stat().st_mode) == 0o600
+    assert stat.S_IMODE((fresh / FILE).stat().st_mode) == 0o600
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o007 == 0 for path in fresh.rglob("*"))
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
 

@@ -11,6 +11,7 @@ from tickerd.config.compile_access import OFF, AccessCompiler
 from tickerd.config.compile_sinks import adapted
 from tickerd.config.compile_units import Sections, values
 from tickerd.config.document import Document, load_document
+from tickerd.config.origins import origins
 from tickerd.config.plugin_types import PluginTypes
 from tickerd.config.problem import ConfigError, Path, Problem, closest, did_you_mean
 from tickerd.config.reading import Unreadable
@@ -61,6 +62,8 @@ class Compiled:
     """Where a reference was written: what stands there must not be shown, whatever its type."""
     secret_texts: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """Every secret of at least six letters, for whoever wants to search a text for them."""
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Dotted path → ``FILE:LINE`` for every value that was written; what is left out is a default."""
 
 
 def load(
@@ -116,7 +119,9 @@ def compile_with(
     texts = frozenset(
         text for text in report.secret_texts() | resolved.texts if len(text) >= _SHORTEST_SECRET
     )
-    return Compiled(settings, report.warnings(), frozenset(resolved.secret), texts)
+    return Compiled(
+        settings, report.warnings(), frozenset(resolved.secret), texts, origins=origins(document.root)
+    )
 
 
 def compile_sink(document: Document, types: PluginTypes, resolver: Resolver, name: str) -> SinkSettings:

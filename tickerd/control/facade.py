@@ -54,7 +54,9 @@ class ConfigShown(Shown):
     values: Mapping[str, Any] = field(default_factory=dict)
     """As it could be written, with every default filled in and every secret masked."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Dotted path → where the value came from: ``FILE:LINE``, default, or runtime; paths left out are defaults."""
+    """Dotted path → where the value came from: ``FILE:LINE`` for what was written, a list as one value; ``runtime``
+    for webhooks registered over the API (``sinks.NAME``) and for those who subscribed there
+    (``subscriptions.OWNER``). What is left out is a default."""
 
 
 class Facade(Protocol):

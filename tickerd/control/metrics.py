@@ -155,6 +155,8 @@ def _sources(sources: Sequence[SourcePicture]) -> Iterator[Metric]:
     yield _gauge("instruments_surplus", "Wanted, and more than the source can carry.", ("source",), rows)
     rows = [((source.name,), source.wanted) for source in sources]
     yield _gauge("instruments_wanted", "Instruments that anybody wants.", ("source",), rows)
+    rows = [((source.name,), source.silent_count) for source in sources]
+    yield _gauge("instruments_silent", "Wanted, and should have ticked.", ("source",), rows)
     rows = [((source.name,), source.unresolved_count) for source in sources]
     yield _gauge("instruments_unresolved", "Wanted, and not in the broker's list.", ("source",), rows)
 

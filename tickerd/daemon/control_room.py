@@ -51,7 +51,9 @@ class ControlRoom:
         feed.renewals.append(self._renew)
         feed.reloaded.append(lambda verdict: self.events.publish("reload", verdict.data()))
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128 - the compartment says when it has started
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Serve until `stop`.
 
         Raises:

@@ -144,6 +144,7 @@ class Daemon:
         core.start_soon(kept, "logins", partial(feed.logins.answer, self._state.path))
         core.start_soon(kept, "calendar", feed.announce)
         core.start_soon(kept, "instruments", feed.house.wants.run)
+        core.start_soon(kept, "silence", feed.silences.run)
         core.start_soon(
             kept, "refreshes", partial(follow_requests, self._state.path, lambda: feed.fleet.sources)
         )

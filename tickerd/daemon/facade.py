@@ -1,9 +1,10 @@
 """What the control API sees of the daemon: implements `tickerd.control.facade.Facade`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from tickerd.config.dump import dump
+from tickerd.config.problem import dotted
 from tickerd.control.broadcast import Broadcast
 from tickerd.control.facade import ConfigShown, PluginShown, WantedShown
 from tickerd.daemon import pictures
@@ -13,6 +14,9 @@ from tickerd.observe.health import Thresholds
 from tickerd.plugin import Instrument, Tick
 from tickerd.runtime.logins import SourceLogin
 from tickerd.runtime.units import SourceUnit
+
+RUNTIME = "runtime"
+"""The origin of what was changed over the API."""
 
 
 class DaemonFacade:
@@ -46,7 +50,12 @@ class DaemonFacade:
             totals=pictures.totals(house.hub.totals),
             ticks_per_s=feed.rate.per_s,
             ticking=house.hub.ticking(),
-            sources=tuple(pictures.source(unit, house.hub, feed.calendar, now) for unit in sources),
+            sources=tuple(
+                pictures.source(
+                    unit, house.hub, feed.calendar, now, silent=feed.silences.of(unit.settings.name)
+                )
+                for unit in sources
+            ),
             sinks=tuple(pictures.sink(unit, house.hub, feed.dead_letters, now) for unit in sinks),
             registry=tuple(
                 pictures.registry(namespace, facts.get(namespace.name, {}))
@@ -131,7 +140,16 @@ class DaemonFacade:
             applied_ns=picture.applied_ns,
             reload_verdict=picture.reload_verdict,
             values=dump(self._feed.fleet.settings, self._feed.compiled.secret),
+            origins={**self._feed.written.origins, **dict.fromkeys(self._steered(), RUNTIME)},
         )
+
+    def _steered(self) -> Iterator[str]:
+        """Dotted paths of what the state file has beside the configuration."""
+        feed = self._feed
+        for name in feed.settings.sinks.keys() - feed.written.settings.sinks.keys():
+            yield dotted(("sinks", name))
+        for owner in feed.subscriptions.owners():
+            yield dotted(("subscriptions", owner))
 
 
 def _name(instrument: Instrument) -> str:

@@ -15,6 +15,7 @@ from tickerd.daemon.figures import Rate
 from tickerd.daemon.pauses import Pauses
 from tickerd.daemon.program import Hooks, Program
 from tickerd.daemon.registered import Registered, Sinks
+from tickerd.daemon.silences import Silences
 from tickerd.daemon.subscriptions import Subscriptions
 from tickerd.dataflow.market import announce
 from tickerd.observe.watchdog import Watchdog
@@ -69,6 +70,7 @@ class Feed:
         self.fleet = Fleet(house, supervisor, self._unit_changed)
         self.calendar = Calendar.load(self.settings.calendar.entries)
         self.rate = Rate(house.hub)
+        self.silences = Silences(lambda: self.fleet.sources, house.hub, lambda: self.calendar, house.clock)
         self.logins = Logins(self.running_source, self._that_log_in, house.clock, house.db)
         self.ready = False
         self.applied_ns = house.clock.now_ns()
@@ -214,8 +216,8 @@ class Feed:
                 written = await self.recompile()
                 compiled = self.complete(written)
             except ConfigError as error:
-                done = Reload(problems=tuple(error.problems))
                 verdict = refused(self.fleet.generation, *map(_line, error.problems))
+                done = Reload(problems=tuple(error.problems), verdict=verdict)
             else:
                 plan = self.plan(compiled)
                 verdict = await self._go_over_to(compiled, plan)

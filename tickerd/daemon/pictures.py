@@ -33,7 +33,9 @@ def totals(found: Totals) -> shown.Totals:
     )
 
 
-def source(unit: SourceUnit, hub: Hub, calendar: Calendar, now_ns: int) -> shown.SourcePicture:
+def source(
+    unit: SourceUnit, hub: Hub, calendar: Calendar, now_ns: int, silent: Sequence[shown.Silent] = ()
+) -> shown.SourcePicture:
     """One source."""
     found = hub.by_source.get(unit.settings.name) or Totals()
     facts = unit.report.facts
@@ -53,6 +55,8 @@ def source(unit: SourceUnit, hub: Hub, calendar: Calendar, now_ns: int) -> shown
         reconnects=reconnects if isinstance(reconnects, Mapping) else {},
         surplus=surplus if isinstance(surplus := facts.get("surplus"), int) else 0,
         login_expires_s=login if isinstance(login := facts.get("login_expires_in_s"), int | float) else None,
+        silent=tuple(silent[:MOST_NAMED]),
+        silent_count=len(silent),
     )
 
 

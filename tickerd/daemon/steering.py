@@ -23,6 +23,8 @@ from tickerd.state.keys import By
 
 FLUSH_S = 50.0
 """How long a sink has to take what waits for it."""
+MOST_ERRORS = 20
+"""Of a reload that was refused, in the audit trail."""
 
 
 class DaemonSteering:
@@ -65,8 +67,11 @@ class DaemonSteering:
         feed = self._feed
         before = feed.fleet.generation
         reload = await (feed.rehearse() if dry_run else feed.reload())
-        if reload.verdict is not None:
-            await self._write(by, "config.reload", {"generation": before}, reload.verdict.data())
+        if not dry_run:
+            assert reload.verdict is not None
+            told = reload.verdict.data()
+            told["errors"] = told["errors"][:MOST_ERRORS]
+            await self._write(by, "config.reload", {"generation": before}, told)
         return Reloaded(
             problems=reload.problems,
             warnings=reload.warnings,

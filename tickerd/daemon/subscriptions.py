@@ -1,6 +1,6 @@
 """Instruments that somebody wants by the control API: kept in the state file, and wanted again after a restart."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from sqlite3 import Connection
@@ -57,6 +57,10 @@ class Subscriptions:
         self._kept: dict[str, Keeping] = {}
         self._turn = trio.Lock()
         self._log = structlog.get_logger()
+
+    def owners(self) -> Collection[str]:
+        """Who wants something at run time, as it named itself."""
+        return self._kept.keys()
 
     async def restore(self) -> None:
         """Want again what was wanted before the restart. What no source knows any more stays in the file."""

@@ -90,6 +90,11 @@ class Hub:
         found = ((token, table.get(token)) for token in tokens)
         return [Tick(token, entry[0], entry[1], entry[2]) for token, entry in found if entry is not None]
 
+    def heard(self, instrument: Instrument) -> tuple[int, int | None] | None:
+        """When it ticked last, in nanoseconds since 1970 UTC, and over which connection; None: never."""
+        entry = self._latest.get(instrument.namespace, {}).get(instrument.token)
+        return None if entry is None else (entry[2].ts_recv, entry[2].connection)
+
     def price(self, instrument: Instrument) -> float | None:
         """Its last price; None when there was no tick of it yet."""
         tick = next(iter(self.latest(instrument.namespace, (instrument.token,))), None)

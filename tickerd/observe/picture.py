@@ -98,6 +98,7 @@ class SourcePicture(UnitPicture):
     """Until the login with the broker ends; null where there is none, or nobody knows."""
     silent: tuple[Silent, ...] = ()
     """The first of the instruments that should have ticked."""
+    silent_count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ LARGEST = 2**28
 
 _SINGLE = (EPOCH, pepper.FILE, BOOTSTRAP_FILE)
 _TREES = ("source", "sink")
-_STATE_MODE = 0o600
+_MODE = 0o640
+"""At most, of what is put back; the state file itself is for its owner alone."""
 _IGNORED = frozenset({"lock", "lost+found", "journal", "conf.d", "credentials"})
 """May be in a directory that counts as empty: what a package makes, and a journal that was put back before."""
 
@@ -128,7 +129,7 @@ def restore(
         _check(source, manifest, scratch)
         epoch = max(manifest.epoch, _epoch(state / EPOCH)) + EPOCHS_LEFT_FREE
         for member in manifest.files:
-            (scratch / member.name).chmod(member.mode & _STATE_MODE | archive.MODE)  # and nothing for others
+            (scratch / member.name).chmod(member.mode & _MODE | archive.MODE)  # and nothing for others
         _prepare(scratch / "state", epoch, manifest, now=now, who=who)
         moved = _place(scratch / "state", state, now)
         _own(state / "lock", state.stat())
@@ -250,7 +251,7 @@ def _prepare(staged: Path, epoch: int, manifest: Manifest, *, now: datetime, who
         )
         with transaction(connection, "sync"):
             audit.append(connection, change)
-    path.chmod(_STATE_MODE)
+    path.chmod(archive.MODE)
 
 
 def _refuse_unless_empty(place: Path) -> None:

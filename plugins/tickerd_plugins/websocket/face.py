@@ -40,6 +40,8 @@ class Admitted:
     principal: Principal | None = None
     """Who it is, when that is known already."""
     subprotocol: str | None = None
+    told_later: bool = False
+    """A page, say, cannot see why an upgrade is refused: too many connections of his are told by a close code."""
     extra: Any = None
     """The face's own, handed back to it in `Face.serve`."""
 

@@ -14,13 +14,15 @@ from websockets.http11 import Request as Head
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from tickerd.plugin import Request
+from tickerd.plugin import Principal, Request
 from tickerd_plugins.websocket.face import Admitted, Asking, Face, Refused
 from tickerd_plugins.websocket.hosts import Hosts
 from tickerd_plugins.websocket.limits import Networks, forwarded, is_trusted
 from tickerd_plugins.websocket.transport import Parts, Transport
 
 HEAD_BYTES = 16_384
+TOO_MANY_S = 5
+"""After which somebody with too many connections may try again."""
 SILENT = logging.getLogger("tickerd_plugins.websocket.silent")
 """The protocol library would log addresses, which may hold credentials."""
 SILENT.setLevel(logging.CRITICAL + 1)
@@ -55,6 +57,7 @@ async def upgrade(
     request: Request,
     rules: Rules,
     located: Callable[[Request], None],
+    claimed: Callable[[Principal], bool],
     *,
     tls: bool,
 ) -> Upgraded | None:
@@ -66,6 +69,7 @@ async def upgrade(
         request: what is known of the caller; gets the headers.
         rules: what is asked of the request.
         located: called when it is known where the caller sits; may raise `Refused`.
+        claimed: called when it is known who calls; whether he may have one more connection.
         tls: whether it came in over TLS.
 
     Raises:
@@ -78,6 +82,8 @@ async def upgrade(
         face, asking = _examine(protocol, head, request, rules, tls=tls)
         located(asking.request)
         admitted = await face.admit(asking)
+        if admitted.principal is not None and not admitted.told_later and not claimed(admitted.principal):
+            raise Refused(429, "limit: per_key", retry_after=TOO_MANY_S)
     except Refused as refused:
         await answer(transport, refused)
         return None

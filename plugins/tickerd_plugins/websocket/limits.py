@@ -45,6 +45,7 @@ class Census:
         self._open: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
         self._pace: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._by_key: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._open.total()
@@ -75,6 +76,17 @@ class Census:
         _less(self._open, address)
         if not known:
             _less(self._unknown, address)
+
+    def claim(self, key: str, most: int) -> bool:
+        """One that entered is this key's; False: it has as many as it may. Counted until `release`."""
+        if self._by_key[key] >= most:
+            return False
+        self._by_key[key] += 1
+        return True
+
+    def release(self, key: str) -> None:
+        """One that was claimed is gone."""
+        _less(self._by_key, key)
 
     def _in_time(self, address: str, now: float) -> bool:
         most = float(self._bounds.new_at_once)

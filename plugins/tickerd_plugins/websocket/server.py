@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import trio
@@ -74,7 +75,6 @@ class Server:
             faces=faces,
         )
         self._timing = Timing(stall=options.stall)
-        self._by_key: Counter[str] = Counter()
         self._farewells: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._made = 0
         self._refusing = 0
@@ -208,7 +208,13 @@ class Server:
             with trio.move_on_after(HANDSHAKE_S) as limit:
                 await transport.shake_hands()
                 found = await upgrade(
-                    transport, protocol, request, self._rules, visit.moved, tls=door.certificate is not None
+                    transport,
+                    protocol,
+                    request,
+                    self._rules,
+                    visit.moved,
+                    partial(self._claim, visit),
+                    tls=door.certificate is not None,
                 )
             if found is None:
                 self._ctx.count("handshake_timeouts" if limit.cancelled_caught else "refused_handshakes")
@@ -267,9 +273,6 @@ class Server:
         )
         if principal is None:
             return
-        self._by_key[principal.id] -= 1
-        if not self._by_key[principal.id]:
-            del self._by_key[principal.id]
         self._farewells[principal.id] = (trio.current_time(), why)
         self._farewells.move_to_end(principal.id)
         if len(self._farewells) > REMEMBERED:
@@ -322,13 +325,13 @@ class Server:
 
     def known(self, connection: Connection, principal: Principal) -> bool:
         """See `Host.known`."""
-        most = principal.limits.connections or self._options.limits.per_key
-        if self._by_key[principal.id] >= most:
-            self._ctx.count("refused_per_key")
-            return False
-        self._by_key[principal.id] += 1
-        self._visits[connection.id].known()
-        return True
+        return self._claim(self._visits[connection.id], principal)
+
+    def _claim(self, visit: Visit, principal: Principal) -> bool:
+        if visit.claim(principal, self._options.limits.per_key):
+            return True
+        self._ctx.count("refused_per_key")
+        return False
 
 
 def _transport(door: Door, stream: trio.SocketStream) -> Transport:

@@ -77,7 +77,10 @@ class StreamFace:
             raise Refused(401, "unauthorized")
         refused = principal is None and "ticket" in query  # a page cannot see why an upgrade is refused
         return Admitted(
-            principal, encoding.subprotocol if asking.subprotocols else None, (encoding, request, refused)
+            principal,
+            encoding.subprotocol if asking.subprotocols else None,
+            told_later="ticket" in query,
+            extra=(encoding, request, refused),
         )
 
     async def serve(self, connection: Connection, admitted: Admitted) -> None:

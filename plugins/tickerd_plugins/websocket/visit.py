@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import trio
 
-from tickerd.plugin import Listener, Request
+from tickerd.plugin import Listener, Principal, Request
 from tickerd_plugins.websocket.face import Refused
 from tickerd_plugins.websocket.limits import LOCAL, PROXY, Census, Networks, Verdict, is_trusted, network
 
@@ -22,6 +22,7 @@ class Visit:
         self._census = census
         self._address = PROXY if is_trusted(request.peer, proxies) else _address(request)
         self._known = False
+        self._key: str | None = None
         self._inside = False
         self.name = _name(request)
         """For logs."""
@@ -46,14 +47,27 @@ class Visit:
         if verdict is not None:
             raise refusal(verdict)
 
-    def known(self) -> None:
-        """It has shown who it is."""
-        if not self._known:
-            self._known = True
-            self._census.known(self._address)
+    def claim(self, principal: Principal, per_key: int) -> bool:
+        """It has shown who it is; False: he has as many connections as he may.
+
+        Args:
+            principal: who.
+            per_key: his connections, where he has no limit of his own.
+        """
+        if self._key is not None:
+            return True
+        if not self._census.claim(principal.id, principal.limits.connections or per_key):
+            return False
+        self._key = principal.id
+        self._known = True
+        self._census.known(self._address)
+        return True
 
     def leave(self) -> None:
         """It is gone."""
+        if self._key is not None:
+            self._census.release(self._key)
+            self._key = None
         if self._inside:
             self._inside = False
             self._census.leave(self._address, known=self._known)

@@ -48,6 +48,17 @@ def test_who_leaves_is_forgotten() -> None:
     assert not census._open
 
 
+def test_a_key_has_so_many_and_is_forgotten_when_none_is_left() -> None:
+    census = Census(BOUNDS)
+    assert [census.claim("alice", 2) for _ in range(3)] == [True, True, False]
+    assert census.claim("bob", 1)
+    census.release("alice")
+    assert census.claim("alice", 2)
+    for key in ("alice", "alice", "bob"):
+        census.release(key)
+    assert not census._by_key
+
+
 def test_new_connections_of_an_address_come_at_a_pace() -> None:
     census = Census(
         Bounds(connections=99, per_address=99, unknown_per_address=99, new_per_s=2, new_at_once=3)

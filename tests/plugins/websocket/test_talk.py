@@ -142,6 +142,19 @@ async def test_a_key_has_so_many_connections(serve: Serve) -> None:
             pass
 
 
+async def test_a_key_in_the_header_that_has_so_many_is_answered_before_the_upgrade(serve: Serve) -> None:
+    async with serve(limits={"per_key": 1}) as served:
+        async with served.raw():
+            status, answer = await served.knock("/v1/stream", f"Authorization: Bearer {KEY}")
+            assert status == 429
+            assert "Retry-After: 5\r\n" in answer
+            async with served.connect(f"/v1/stream?ticket={KEY}") as page:  # which could not see the status
+                assert await page.closed() == (4504, "connection_limit")
+        await served.alone()
+        assert (await served.knock("/v1/stream", f"Authorization: Bearer {KEY}"))[0] == 101
+        assert served.ctx.counts["refused_per_key"] == 2
+
+
 async def test_a_revoked_key_closes_what_is_open(serve: Serve) -> None:
     async with serve() as served, served.client() as client:
         served.ctx.principals[KEY].validity.end("revoked")

@@ -17,7 +17,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from tickerd.plugin import Batch, Decision, Order, Principal
+from tickerd.plugin import Batch, Decision, Limits, Order, Principal
 from tickerd_plugins.websocket.kite_client import KiteClient
 from tickerd_plugins.websocket.kite_face import HEARTBEAT, KiteFace
 from tickerd_plugins.websocket.kite_options import KiteOptions
@@ -279,3 +279,24 @@ def test_it_does_what_a_face_does() -> None:
 
     face: Face = KiteFace(KiteOptions(), Shared())  # type: ignore[arg-type]
     assert (face.name, face.drain_code) == ("kite", 1001)
+
+
+async def test_a_key_with_as_many_connections_as_it_may_have_is_refused_before_the_upgrade(
+    serve, dial: Dial
+) -> None:
+    async with serve() as served:
+        served.ctx.principals["one"] = Principal(
+            id="key one", scopes=frozenset({"ticks:read"}), limits=Limits(connections=1)
+        )
+        query = "api_key=app&access_token=one"
+        async with dial(served, query=query):
+            with pytest.RaisesGroup(
+                pytest.RaisesExc(ConnectionRejected, check=lambda e: e.status_code == 429)
+            ):
+                async with dial(served, query=query):
+                    pass
+            async with dial(served):
+                assert len(served.server.connections) == 2
+        await served.until(lambda: not served.server.connections)
+        async with dial(served, query=query):
+            pass
