@@ -185,7 +185,7 @@ def serve(address: str) -> None:
 
     config = Config()
     config.bind = [f"unix:{address}"]
-    trio.run(run, app, config)  # type: ignore[arg-type]
+    trio.run(run, app, config)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The watch over silent instruments: what it takes from sources, hub and calendar, and what it tells."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -60,10 +59,10 @@ class Morning:
 
 
 @pytest.fixture
-async def morning(nursery: trio.Nursery) -> AsyncIterator[Morning]:
+async def morning(nursery: trio.Nursery) -> Morning:
     made = Morning()
     nursery.start_soon(made.silences.run)
-    yield made
+    return made
 
 
 async def test_a_muted_symbol_is_told_once_within_30_s_and_once_when_it_ticks_again(
@@ -100,7 +99,7 @@ async def test_a_source_that_is_down_is_not_looked_at(
     await morning.ticks(40, 2)
     assert len(morning.silences.of("kite")) == 1
     morning.unit.state = "waiting"
-    await trio.sleep(5)
+    await trio.sleep(6)
     assert morning.silences.of("kite") == ()
 
 

@@ -156,7 +156,7 @@ def test_a_silence_goes_on_over_an_outage_and_is_not_told_anew(world: World) -> 
     world.run(60, {ONE: 1, TWO: 1})
     world.run(60, {TWO: 1})
     world.fed[0] = None
-    world.run(60)
+    world.run(60, {TWO: 1})
     assert len(world.silence.silent) == 1
     world.fed[0] = world.now_s * 10**9
     world.run(60, {TWO: 1})
@@ -187,6 +187,6 @@ def test_one_look_at_9000_instruments_costs_little(world: World) -> None:
     asked: list[Any] = []
     note: Callable[[Any], Any] = asked.append
     many = [Instrument("kite", token, "NSE", f"S{token}") for token in range(9000)]
-    scene = Scene(lambda exchange: 0, lambda number: 0, lambda instrument: note(instrument))
+    scene = Scene(lambda exchange: 0, lambda number: 0, note)
     Silence().look(10**18, many, scene)
     assert len(asked) == 9000

@@ -81,9 +81,7 @@ async def upgrade(
             return None
         face, asking = _examine(protocol, head, request, rules, tls=tls)
         located(asking.request)
-        admitted = await face.admit(asking)
-        if admitted.principal is not None and not admitted.told_later and not claimed(admitted.principal):
-            raise Refused(429, "limit: per_key", retry_after=TOO_MANY_S)
+        admitted = await _admit(face, asking, claimed)
     except Refused as refused:
         await answer(transport, refused)
         return None
@@ -95,6 +93,13 @@ async def upgrade(
     protocol.send_response(response)
     await write_all(transport, transport.seal(protocol.data_to_send()))
     return face, admitted
+
+
+async def _admit(face: Face, asking: Asking, claimed: Callable[[Principal], bool]) -> Admitted:
+    admitted = await face.admit(asking)
+    if admitted.principal is not None and not admitted.told_later and not claimed(admitted.principal):
+        raise Refused(429, "limit: per_key", retry_after=TOO_MANY_S)
+    return admitted
 
 
 async def _read_head(transport: Transport, protocol: ServerProtocol) -> Head | None:

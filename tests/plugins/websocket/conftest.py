@@ -246,7 +246,7 @@ class Served:
                 nursery.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def raw(self, *, key: str | None = KEY, receive_buffer: int = 0) -> AsyncIterator[Raw]:
+    async def raw(self, *headers: str, key: str | None = KEY, receive_buffer: int = 0) -> AsyncIterator[Raw]:
         """A client that is connected, and has shown who it is where a key is given."""
         sock = trio.socket.socket()
         if receive_buffer:
@@ -254,7 +254,8 @@ class Served:
         await sock.connect(("127.0.0.1", self.port))
         async with trio.SocketStream(sock) as stream:
             shown = () if key is None else (f"Authorization: Bearer {key}",)
-            await stream.send_all("\r\n".join(["GET /v1/stream HTTP/1.1", *UPGRADE, *shown, "", ""]).encode())
+            lines = ["GET /v1/stream HTTP/1.1", *UPGRADE, *shown, *headers, "", ""]
+            await stream.send_all("\r\n".join(lines).encode())
             raw = Raw(stream)
             while b"\r\n\r\n" not in raw._data:
                 raw._data += await stream.receive_some()
