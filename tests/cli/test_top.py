@@ -1,9 +1,19 @@
 """`tickerd top`."""
 
 import copy
+import fcntl
 import io
 import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
 import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -112,3 +122,72 @@ def test_json_is_a_line_for_each_look(fake_api: Any, overview: dict[str, Any]) -
     assert [json.loads(line) for line in done.stdout.splitlines()] == [overview, overview]
     gone = CliRunner().invoke(top, ["--socket", "/nowhere.sock", "--json"])
     assert (gone.exit_code, "no tickerd answers" in gone.stderr) == (1, True)
+
+
+class Terminal:
+    """`tickerd top` as the foreground program of a terminal, in a process of its own."""
+
+    IN_FRONT = (
+        "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY);"
+        "runpy.run_module('tickerd', run_name='__main__', alter_sys=True)"
+    )
+    """A shell would do the first."""
+
+    def __init__(self, *words: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.resize(24, 120)
+        command = [sys.executable, "-c", self.IN_FRONT, *words]
+        env = {**os.environ, "TERM": "xterm-256color"}
+        env.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True
+        )
+        os.close(theirs)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, done: Callable[[str], bool], seconds: float = 30) -> str:
+        """What has been written since the last call, as soon as it is like this."""
+        seen, end = "", time.monotonic() + seconds
+        while not done(seen):
+            assert time.monotonic() < end, seen
+            if select.select([self.ours], [], [], 0.2)[0]:
+                try:
+                    seen += os.read(self.ours, 65536).decode(errors="replace")
+                except OSError:  # the other side is closed
+                    assert done(seen), seen
+        return seen
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def terminal(fake_api: Any) -> Iterator[Terminal]:
+    one = Terminal("top", "--url", fake_api.url, "--interval", "0.2")
+    yield one
+    one.close()
+
+
+@pytest.mark.full
+def test_in_a_terminal_it_fills_the_screen_follows_its_size_and_gives_it_back(
+    fake_api: Any, overview: dict[str, Any], terminal: Terminal
+) -> None:
+    fake_api.answers["/v1/status"] = (200, overview)
+    first = terminal.until(lambda seen: "archive" in seen and "kite" in seen)
+    assert "\x1b[?1049h" in first  # the alternate screen
+    assert "\x1b[?25l" in first  # without a cursor
+    assert "1.2.3" in first
+    terminal.resize(5, 30)
+    narrow = terminal.until(lambda seen: seen.count("1.2.3") >= 4)
+    assert "1.2.3" in narrow
+    fake_api.answers["/v1/status"] = (200, {**overview, "status": "down"})
+    terminal.until(lambda seen: "NOT READY" in seen)
+    os.write(terminal.ours, b"\x03")
+    last = terminal.until(lambda seen: "\x1b[?25h" in seen and "\x1b[?1049l" in seen)
+    assert terminal.process.wait(20) == 0
+    assert "Traceback" not in last

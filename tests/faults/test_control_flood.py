@@ -108,7 +108,7 @@ REQUESTS = [
     request("/metrics"),
     request("/v1/instruments?q=nifty&limit=500"),
     request("/v1/subscriptions?limit=500"),
-    request("/v1/quotes?instruments=NSE:INFY"),
+    request("/v1/quotes?i=NSE:INFY"),
     request("/v1/nothing"),
     request("/v1/subscriptions", "POST", SUBSCRIBE, Content_Type="application/json"),
     request("/v1/subscriptions", "POST", b'{"wrong": ', Content_Type="application/json"),

@@ -99,6 +99,8 @@ def test_what_makes_it_not_ready(changes: dict[str, Any], component: str, proble
         ({"config": ConfigPicture(reload_failed=True)}, "config", "reload_refused"),
         ({"loop": LoopPicture(p99_s=0.6)}, "loop", "late"),
         ({"clock_skew_s": -61.0}, "clock", "moved"),
+        (source(clock_ahead_s=601.0), "clock", "wrong"),
+        (source(clock_ahead_s=-61.0), "clock", "wrong"),
         (source(reported="reconnecting", market="closed"), "source.kite", "reconnecting"),
         (source(reported="stale", market="closed"), "source.kite", "stale"),
         (source(surplus=3), "source.kite", "over_capacity"),
@@ -123,6 +125,7 @@ def test_what_is_only_a_warning(changes: dict[str, Any], component: str, problem
         sink(breaker="half_open"),
         {"journal": JournalPicture(state="off")},
         {"clock_skew_s": 59.0},
+        source(clock_ahead_s=59.0),
     ],
 )
 def test_what_is_no_reason(changes: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ def source(
         login_expires_s=login if isinstance(login := facts.get("login_expires_in_s"), int | float) else None,
         silent=tuple(silent[:MOST_NAMED]),
         silent_count=len(silent),
+        clock_ahead_s=ahead if isinstance(ahead := facts.get("clock_ahead_s"), int | float) else None,
     )
 
 

@@ -210,6 +210,12 @@ def _house(picture: Picture, thresholds: Thresholds) -> Iterator[Reason]:
     if abs(picture.clock_skew_s) > SKEW_WARNING_S:
         text = f"the host's clock was moved by {picture.clock_skew_s:+.0f} s; restart to follow it"
         yield _warning("clock", "moved", text)
+    for source in picture.sources:
+        ahead_s = source.clock_ahead_s
+        if ahead_s is not None and abs(ahead_s) > SKEW_WARNING_S:
+            side = "ahead of" if ahead_s > 0 else "behind"
+            text = f"our clock is {abs(ahead_s):.0f} s {side} the broker's ({source.name}): set the host's, then restart"
+            yield _warning("clock", "wrong", text)
 
 
 def _failing(component: str, problem: str, detail: str) -> Reason:

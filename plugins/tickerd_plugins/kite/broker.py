@@ -1,7 +1,7 @@
 """The few REST calls that a login needs, by the official client in a thread, and their errors in words."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from threading import Lock
 from types import ModuleType
@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import trio
 
+from tickerd_plugins.kite.manners import Kind, Manners, TooMany, retry_after
 from tickerd_plugins.kite.options import KiteOptions
 
 CALL_S = 10.0
@@ -18,10 +19,38 @@ _importing = Lock()
 
 T = TypeVar("T")
 Verdict = Literal["good", "dead", "unknown"]
+Cause = Literal["auth", "permission", "rate_limited", "input", "order", "broker", "unreachable", "unknown"]
+"""What the broker's error types come to."""
+_CAUSES: Mapping[str, Cause] = {
+    "TokenException": "auth",
+    "UserException": "auth",
+    "TwoFAException": "auth",
+    "PermissionException": "permission",
+    "InputException": "input",
+    "OrderException": "order",
+    "MarginException": "order",
+    "HoldingException": "order",
+    "DataException": "broker",
+    "GeneralException": "broker",
+    "NetworkException": "broker",
+    "ConnectionError": "unreachable",
+    "ConnectTimeout": "unreachable",
+    "ReadTimeout": "unreachable",
+    "SSLError": "unreachable",
+    "ProxyError": "unreachable",
+}
 
 
 class Refused(Exception):
-    """The broker, or we, will not do it; the text says why and what to do, without a secret in it."""
+    """The broker, or we, will not do it; the text says why and what to do, without a secret in it.
+
+    Args:
+        cause: see `Cause`.
+    """
+
+    def __init__(self, text: str, cause: Cause = "unknown") -> None:
+        super().__init__(text)
+        self.cause: Cause = cause
 
 
 class Exchanged(NamedTuple):
@@ -39,6 +68,7 @@ class Broker:
 
     def __init__(self, options: KiteOptions) -> None:
         self._options = options
+        self._manners = Manners()
         self._limiter = trio.CapacityLimiter(1)
 
     async def exchange(self, request_token: str, api_secret: str) -> Exchanged:
@@ -85,12 +115,42 @@ class Broker:
         )
         return states
 
+    async def orders(self, access_token: str) -> list[dict[str, Any]]:
+        """The newest state of each order of the day.
+
+        Raises:
+            Refused: they cannot be had now.
+        """
+        rows: list[dict[str, Any]] = await self._ask(
+            lambda client: _rows(client.orders()), _no_answer, access_token=access_token
+        )
+        return rows
+
+    async def turn(self, kind: Kind = "other") -> None:
+        """Wait until a REST call of this class may be made.
+
+        Raises:
+            Refused: that takes too long.
+        """
+        try:
+            await self._manners.turn(kind, CALL_S)
+        except TooMany as error:
+            raise Refused(
+                f"the broker is not asked again for {error.wait_s:.0f} s, so that it does not refuse; try then",
+                "rate_limited",
+            ) from None
+
+    def hold(self, seconds: float | None, kind: Kind = "other") -> None:
+        """The broker says that it is asked too often (HTTP 429), and perhaps for how long to wait."""
+        self._manners.hold(kind, seconds)
+
     async def _ask(
         self,
         call: Callable[[Any], T],
         refused: Callable[["_Error"], Exception],
         access_token: str | None = None,
     ) -> T:
+        await self.turn()
         found: list[T] = []
         try:
             with trio.move_on_after(CALL_S):
@@ -100,19 +160,26 @@ class Broker:
                     )
                 )
         except _Error as error:
+            if error.code == 429:
+                self.hold(error.retry_after)
             raise refused(error) from None
         if not found:
-            raise Refused(f"the broker did not answer within {CALL_S:g} s; try again")
+            raise Refused(f"the broker did not answer within {CALL_S:g} s; try again", "unreachable")
         return found[0]
 
     def _called(self, call: Callable[[Any], T], access_token: str | None) -> T:
         """In a thread. Errors of the official client come out as `_Error`, without the request in their texts."""
+        answers: list[Any] = []
         try:
             client = self._client(access_token)
+            client.reqsession.hooks["response"].append(lambda answer, *_, **__: answers.append(answer))
             with client.reqsession:
                 return call(client)
         except Exception as error:  # noqa: BLE001 - requests', urllib3's and the client's own; all mean no answer
-            raise _Error(type(error).__name__, str(error), getattr(error, "code", None)) from None
+            code, wait = getattr(error, "code", None), None
+            if answers and answers[-1].status_code == 429:  # whatever its body says, or is
+                code, wait = 429, retry_after(answers[-1].headers.get("retry-after"))
+            raise _Error(type(error).__name__, str(error), code, wait) from None
 
     def _client(self, access_token: str | None) -> Any:
         options = self._options
@@ -140,11 +207,17 @@ def _trusting(ca_file: str) -> Any:
 class _Error(Exception):
     """What the official client raised, as values."""
 
-    def __init__(self, kind: str, text: str, code: int | None) -> None:
+    def __init__(self, kind: str, text: str, code: int | None, retry_after: float | None) -> None:
         super().__init__(kind)
+        self.retry_after = retry_after
         self.kind = kind
         self.text = text.lower()
         self.code = code
+
+    @property
+    def cause(self) -> Cause:
+        """What it comes to."""
+        return "rate_limited" if self.code == 429 else _CAUSES.get(self.kind, "unknown")
 
 
 def _keep(error: _Error) -> Exception:
@@ -175,10 +248,25 @@ def _not_known(error: _Error) -> Exception:
 
 
 def _no_answer(error: _Error) -> Exception:
-    if error.code == 429:
-        return Refused("the broker says that we ask too often (HTTP 429); try again in a minute")
+    if error.cause == "rate_limited":
+        wait = "in a minute" if error.retry_after is None else f"in {error.retry_after:.0f} s"
+        return Refused(f"the broker says that we ask too often (HTTP 429); try again {wait}", error.cause)
     code = f", HTTP {error.code}" if error.code else ""
-    return Refused(f"the broker gave no usable answer ({error.kind}{code}); try again")
+    if error.cause == "auth":
+        return Refused(
+            f"the broker does not take the login any more ({error.kind}{code}): log in", error.cause
+        )
+    if error.cause == "permission":
+        return Refused(
+            f"the app may not do this ({error.kind}{code}): look at it on developers.kite.trade", error.cause
+        )
+    return Refused(f"the broker gave no usable answer ({error.kind}{code}); try again", error.cause)
+
+
+def _rows(given: Any) -> list[dict[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
+        raise ValueError("no list of orders in the answer")
+    return given
 
 
 def _text(given: Any, name: str) -> str:

@@ -46,6 +46,7 @@ class Connection:
         gate: shared with the other connections of the login.
         name: names instruments by their tokens, ``all`` where these are all that the source brings.
         take: called with what it reads; publishes it.
+        opened: called when a socket has been opened.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Connection:
         backoff: BackOff | None = None,
         name: Name = lambda _: "all",
         take: Callable[[Batch], None] | None = None,
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
         self.number = number
         self.state: State = "connecting" if number == 0 else "idle"
@@ -77,6 +79,7 @@ class Connection:
         self._gate = gate or Gate()
         self._name = name
         self._take = take or ctx.publish
+        self._told_opened = opened
         self._token = ""
         """What the newest attempt was made with."""
         self._retired = ""
@@ -221,6 +224,7 @@ class Connection:
             self._session.end(_new_login())
         else:
             self._reopened.set()
+            self._told_opened()
 
     def _ended(self, outage: Outage) -> None:
         """Declare the outage, once for each socket or failed attempt."""

@@ -11,9 +11,11 @@ import re
 import resource
 import ssl
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +26,7 @@ import msgspec
 
 from tickerd.plugin.listing import Listing
 from tickerd.wire.day import day_of
+from tickerd_plugins.kite.manners import retry_after
 from tickerd_plugins.kite.rows import NAMESPACE, Header, Row, pack
 
 MOST_SKIPPED = 0.01
@@ -61,9 +64,35 @@ class UnusableError(ValueError):
     """The dump was fetched but cannot be used; the text says why."""
 
 
-def fetch(request: Request) -> list[dict[str, Any]]:
+class Heard:
+    """What the heads of the broker's answers say."""
+
+    def __init__(self) -> None:
+        self.too_often = False
+        self.retry_after: float | None = None
+        self.host_ahead_s: float | None = None
+
+    def note(self, response: Any, *_: Any, **__: Any) -> None:
+        """A hook of requests: a head has come, its body not yet."""
+        self.host_ahead_s = ahead_s(response.headers.get("date"), time.time())  # noqa: TID251 - the host's clock is the question
+        self.too_often = response.status_code == 429
+        self.retry_after = retry_after(response.headers.get("retry-after")) if self.too_often else None
+
+
+def ahead_s(date_header: str | None, now_s: float) -> float | None:
+    """How far a clock is ahead of the ``Date`` of an answer; None where it has none."""
+    try:
+        said = parsedate_to_datetime(date_header or "")
+    except ValueError:
+        return None
+    return now_s - said.timestamp() if said.tzinfo is not None else None
+
+
+def fetch(request: Request, heard: Heard | None = None) -> list[dict[str, Any]]:
     """The dump as the official client gives it."""
     kite = client(request)
+    if heard is not None:
+        kite.reqsession.hooks["response"].append(heard.note)
     kite.reqsession.hooks["response"].append(_limit(request.max_bytes))
     rows: list[dict[str, Any]] = kite.instruments()
     return rows
@@ -236,13 +265,15 @@ def _network(error: BaseException, kind: str) -> str:
 def answer(request: Request) -> bytes:
     """Fetch and check; what goes to standard output. Never raises."""
     secrets = [s for s in (request.access_token, request.api_key) if s and len(s) > 3]  # shorter: no secret
+    heard = Heard()
     try:
-        rows, skipped = table(fetch(request))
+        rows, skipped = table(fetch(request, heard))
         listing = Listing.of_rows(NAMESPACE, rows)
-        header = Header(skipped=skipped)
+        header = Header(skipped=skipped, host_ahead_s=heard.host_ahead_s)
         _compare_with_copy(header, request, listing)
     except Exception as error:  # noqa: BLE001 - the process boundary: every error becomes words
         header = explain(error)
+        header.too_often, header.retry_after = heard.too_often, heard.retry_after
         for secret in secrets:
             header.error = header.error.replace(secret, "…")
         return pack(header)

@@ -17,6 +17,7 @@ from tickerd_plugins.kite.gate import Gate
 from tickerd_plugins.kite.instruments import Registry
 from tickerd_plugins.kite.login import Logins
 from tickerd_plugins.kite.options import KiteOptions
+from tickerd_plugins.kite.orders import OrderBook
 from tickerd_plugins.kite.outage import State
 from tickerd_plugins.kite.postback import Postback
 from tickerd_plugins.kite.subscriptions import Tokens, assign, by_token
@@ -39,7 +40,8 @@ class Feed:
         self._credentials = Credentials(options, ctx.hide, ctx.clock.now_ns, ctx.name)
         self._diagnosis = Diagnosis(broker, self._credentials, ctx)
         gate = Gate(self._diagnosis.explain, self._credentials.accept)
-        self._loader = Registry(options, ctx, self._credentials, self.report)
+        self._loader = Registry(options, ctx, self._credentials, self.report, broker)
+        self.orders = OrderBook(ctx, self._order_book)
         self._echoes = Echoes()
         self._stage: expiry.Stage = "unknown"
         self._surplus: list[int] = []
@@ -59,6 +61,7 @@ class Feed:
                 gate=gate,
                 name=self._named,
                 take=self._take,
+                opened=self.orders.reconnected,
             )
             for number in range(options.connections)
         ]
@@ -81,6 +84,7 @@ class Feed:
             nursery.start_soon(self._loader.run)
             nursery.start_soon(self._report_often)
             nursery.start_soon(self._renew)
+            nursery.start_soon(self.orders.run)
             for connection in self._connections:
                 nursery.start_soon(connection.run)
 
@@ -115,6 +119,8 @@ class Feed:
                 if self._echoes.is_echo(message, record.connection or 0, trio.current_time()):
                     self._ctx.count("echoes")
                     return
+            if isinstance(record, Order):
+                self.orders.saw(record.data)
         self._ctx.publish(batch)
 
     def _named(self, tokens: Collection[int]) -> Named:
@@ -180,6 +186,16 @@ class Feed:
         except Refused as error:
             raise Retry(str(error)) from None
 
+    async def _order_book(self) -> Sequence[Mapping[str, Any]]:
+        """See `orders.ReadBook`."""
+        token = await self._credentials.access_token()
+        if token is None:
+            raise Retry("nobody has logged in")
+        try:
+            return await self._broker.orders(token)
+        except Refused as error:
+            raise Retry(str(error)) from None
+
     # -- the report ----------------------------------------------------------------------------------------
 
     async def _report_often(self) -> None:
@@ -217,6 +233,7 @@ class Feed:
             instruments_fetched_ns=self._loader.fetched_ns or None,
             dump_loaded_ns=self._loader.fetched_ns or None,
             dump_problem=self._loader.problem,
+            clock_ahead_s=self._loader.clock_off_s,
             by_connection=[_facts(connection) for connection in connections],
             **self._login_facts(),
         )

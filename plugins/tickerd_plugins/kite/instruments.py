@@ -15,6 +15,7 @@ import trio
 from tickerd.plugin import Batch, InstrumentChange, SourceContext
 from tickerd.plugin.listing import FILE, Listing
 from tickerd_plugins.kite.backoff import BackOff
+from tickerd_plugins.kite.broker import Broker, Refused
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.options import KiteOptions
 from tickerd_plugins.kite.rows import Header, unpack
@@ -27,6 +28,8 @@ MOST_LOST = 0.1
 REFRESH_EVERY = 60.0
 """Seconds between two downloads that somebody asked for; the second waits."""
 RETRY_INITIAL, RETRY_CAP = 2.0, 300.0
+MOST_OFF_S = 60.0
+"""A clock that is further from the broker's is told."""
 _READ = 256 * 1024
 
 
@@ -35,11 +38,17 @@ class DumpError(Exception):
 
     Args:
         auth: the broker refused the credentials, so that a new token is a reason to try again.
+        too_often: it was asked too often.
+        retry_after: seconds that it said to wait then.
     """
 
-    def __init__(self, reason: str, *, auth: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, auth: bool = False, too_often: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(reason)
         self.auth = auth
+        self.too_often = too_often
+        self.retry_after = retry_after
 
 
 class Dump(NamedTuple):
@@ -111,7 +120,9 @@ def decode(raw: bytes) -> Dump:
     try:
         header, rows = unpack(raw)
         if header.error:
-            raise DumpError(header.error, auth=header.auth)
+            raise DumpError(
+                header.error, auth=header.auth, too_often=header.too_often, retry_after=header.retry_after
+            )
         listing = Listing.unpack(rows)
     except ValueError as error:
         raise DumpError(f"damaged instrument dump: {error}") from error
@@ -134,16 +145,23 @@ class Registry:
     """Keeps the table: the copy on disk at start, a download a day and on demand, another try when that fails.
 
     Args:
-        changed: called when `problem`, `rows` or `fetched_ns` is another.
+        changed: called when `problem`, `rows`, `fetched_ns` or `clock_off_s` is another.
+        broker: knows when it may be asked.
     """
 
     def __init__(
-        self, options: KiteOptions, ctx: SourceContext, credentials: Credentials, changed: Callable[[], None]
+        self,
+        options: KiteOptions,
+        ctx: SourceContext,
+        credentials: Credentials,
+        changed: Callable[[], None],
+        broker: Broker,
     ) -> None:
         self._options = options
         self._ctx = ctx
         self._credentials = credentials
         self._changed = changed
+        self._broker = broker
         self._backoff = BackOff(RETRY_INITIAL, RETRY_CAP)
         self._doubted = 0
         self._asked = trio.Event()
@@ -151,6 +169,8 @@ class Registry:
         """Why the table is not today's; empty when all is well."""
         self.rows = 0
         self.fetched_ns = 0
+        self.clock_off_s: float | None = None
+        """How far our clock is ahead of the broker's; None before the first download."""
 
     def refresh(self) -> None:
         """Download the dump again soon; asked for often, it is done once a minute."""
@@ -190,7 +210,7 @@ class Registry:
             dump = await self._fetch(token)
         except DumpError as error:
             self._failed(error)
-            with trio.move_on_after(self._backoff.next()):
+            with trio.move_on_after(max(self._backoff.next(), min(error.retry_after or 0.0, RETRY_CAP))):
                 if error.auth:
                     await self._credentials.changed(token)
                 else:
@@ -215,10 +235,20 @@ class Registry:
             "previous": str(copy),
             "now_ns": self._ctx.clock.now_ns(),
         }
+        try:
+            await self._broker.turn()
+        except Refused as error:
+            raise DumpError(str(error)) from None
         raw = await download(
             msgspec.json.encode(request), options.instruments_timeout, options.instruments_max_bytes
         )
-        dump = decode(raw)
+        try:
+            dump = decode(raw)
+        except DumpError as error:
+            if error.too_often:
+                self._broker.hold(error.retry_after)
+            raise
+        self._compare_clocks(dump.header)
         self._doubt(dump)
         return dump
 
@@ -236,6 +266,18 @@ class Registry:
             else f"has {rows} rows after {self.rows} before"
         )
         raise DumpError(f"the instrument dump {why}; used if the next one agrees")
+
+    def _compare_clocks(self, header: Header) -> None:
+        """Tell, once, when ours and the broker's are too far apart."""
+        if header.host_ahead_s is None:
+            return
+        # the download saw the host's clock; ours stays with what that was at the start
+        before, off_s = self.clock_off_s, header.host_ahead_s - self._ctx.clock.skew_s()
+        self.clock_off_s = off_s
+        if abs(off_s) > MOST_OFF_S and (before is None or abs(before) <= MOST_OFF_S):
+            self._ctx.count("clock_wrong")
+            self._ctx.log.warning("the clock is wrong, by the broker's", ahead_s=round(off_s))
+        self._changed()
 
     def _use(self, dump: Dump, problem: str = "") -> None:
         self._ctx.instruments.load(dump.listing)

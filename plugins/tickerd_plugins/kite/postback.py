@@ -4,13 +4,13 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
 import trio
 
 from tickerd.plugin import Clock, Order, Rejected, Retry
+from tickerd_plugins.kite.orders import plain
 
 ReadOrder = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
 """All states of the order of that id, oldest first, as the broker's REST API gives them; raises `Retry`."""
@@ -85,7 +85,7 @@ class Postback:
             raise Retry(f"the broker did not answer within {READ_S:g} s")
         if not states:
             raise Retry("the broker does not know this order yet")
-        state = {name: _plain(value) for name, value in states[-1].items()}
+        state = {name: plain(value) for name, value in states[-1].items()}
         digest = hashlib.sha256(_encode(state)).digest()
         if self._told.pop(order_id, None) == digest:
             self._told[order_id] = digest
@@ -94,8 +94,3 @@ class Postback:
         if len(self._told) > MOST:
             self._told.popitem(last=False)
         return (Order(data=state, ts_recv=self._clock.now_ns()),)
-
-
-def _plain(value: Any) -> Any:
-    """As the broker sent it: the official client makes times of some texts."""
-    return str(value) if isinstance(value, datetime) else value

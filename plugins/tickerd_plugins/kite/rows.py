@@ -28,6 +28,12 @@ class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why there is no dump, in words."""
     auth: bool = False
     """The broker refused the credentials."""
+    too_often: bool = False
+    """The broker says that it is asked too often."""
+    retry_after: float | None = None
+    """Seconds that it said to wait then."""
+    host_ahead_s: float | None = None
+    """How far the host's clock is ahead of what the broker's answer said."""
     compared: int = 0
     """Rows of the copy on disk that should be there again, because they have not expired; 0: there is none."""
     lost: int = 0

@@ -73,7 +73,11 @@ class KiteSource(Source):
         """See `tickerd.plugin.Inbound`: the broker's postbacks of orders."""
         if self._feed is None or self._feed.postback is None:
             raise Rejected("postbacks need the source to run, with an api_secret")
-        return await self._feed.postback.verify(body, headers)
+        feed = self._feed
+        orders = await self._feed.postback.verify(body, headers)
+        for order in orders:
+            feed.orders.saw(order.data)
+        return orders
 
     # -- the instruments -----------------------------------------------------------------------------------
 

@@ -146,3 +146,53 @@ def test_the_client_comes_without_its_ticker_and_others_still_get_that():
         "assert KiteTicker.__name__ == 'KiteTicker'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+async def test_the_orders_of_the_day_are_read(simulator, asked):
+    rows = await asked.orders(simulator.access_token)
+    assert isinstance(rows, list)
+    assert all("order_id" in row for row in rows)
+
+
+def too_often(*head):
+    lines = "".join(f"{line}\r\n" for line in head)
+    return f"HTTP/1.1 429 X\r\nContent-Type: text/html\r\n{lines}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+
+
+async def test_after_a_429_it_is_not_asked_before_the_time_that_it_says(answering):
+    asked = await answering(too_often("Retry-After: 40"))
+    with pytest.raises(Refused, match=r"HTTP 429\); try again in 40 s") as caught:
+        await asked.orders("T")
+    assert caught.value.cause == "rate_limited"
+    with pytest.raises(Refused, match=r"not asked again for (40|39) s") as caught:
+        await asked.user_of("T")
+    assert caught.value.cause == "rate_limited"
+    assert await asked.verdict("T") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "cause"),
+    [
+        (403, "TokenException", "auth"),
+        (403, "PermissionException", "permission"),
+        (400, "InputException", "input"),
+        (400, "OrderException", "order"),
+        (502, "DataException", "broker"),
+        (503, "NetworkException", "broker"),
+        (500, "GeneralException", "broker"),
+        (429, "NetworkException", "rate_limited"),
+    ],
+)
+async def test_the_brokers_errors_are_told_apart(answering, status, kind, cause):
+    body = f'{{"status":"error","error_type":"{kind}","message":"SECRET"}}'
+    asked = await answering(http(status, "application/json", body))
+    with pytest.raises(Refused) as caught:
+        await asked.orders("T")
+    assert caught.value.cause == cause
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_a_broker_that_is_not_there_is_unreachable():
+    with pytest.raises(Refused) as caught:
+        await Broker(KiteOptions(api_key="KEY", rest_url="http://127.0.0.1:1")).orders("T")
+    assert caught.value.cause == "unreachable"

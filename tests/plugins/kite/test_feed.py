@@ -26,6 +26,8 @@ class FakeBroker:
         self.dead = set()
         self.next = "FIRST"
         self.asked = 0
+        self.book = []
+        self.books = 0
 
     async def exchange(self, request_token, api_secret):
         await trio.lowlevel.checkpoint()
@@ -39,6 +41,13 @@ class FakeBroker:
             raise Refused("no usable answer")
         return [{"order_id": order_id, "token": access_token}]
 
+    async def orders(self, access_token):
+        await trio.lowlevel.checkpoint()
+        self.books += 1
+        if self.book is None:
+            raise Refused("no usable answer")
+        return list(self.book)
+
     async def verdict(self, access_token):
         await trio.lowlevel.checkpoint()
         self.asked += 1
@@ -48,9 +57,9 @@ class FakeBroker:
 class FakeRegistry:
     """Has the table at once."""
 
-    problem, rows, fetched_ns = "", 99, 5
+    problem, rows, fetched_ns, clock_off_s = "", 99, 5, None
 
-    def __init__(self, options, ctx, credentials, changed):
+    def __init__(self, options, ctx, credentials, changed, broker):
         self._ctx = ctx
         self.refreshes = 0
 
@@ -217,6 +226,35 @@ async def test_an_order_update_that_comes_over_each_connection_is_told_once(cloc
     kinds = [notice.kind for notice in fakes.records(ctx, fakes.Notice)]
     assert sorted(kinds) == ["error", "error", "error", "message"]
     assert ctx.counts["echoes"] == 4
+
+
+async def test_after_a_reconnect_the_order_book_is_read_once_and_what_was_missed_is_told(
+    clock, start, ctx, fakes
+):
+    _, dial, broker = await start(per_connection=1)
+    want(ctx, fakes, 1, 2, 3)
+    await trio.sleep(10)
+    books = broker.books
+    dial.sockets[0].say('{"type":"order","data":{"order_id":"1","status":"OPEN","quantity":5}}')
+    await trio.sleep(1)
+    broker.book = [
+        {"order_id": "1", "status": "COMPLETE", "quantity": 5, "filled_quantity": 5},
+        {"order_id": "2", "status": "OPEN", "quantity": 1},
+    ]
+    for socket in list(dial.sockets):
+        socket.end()
+    await trio.sleep(60)
+    assert broker.books == books + 1
+    orders = fakes.records(ctx, Order)
+    assert [(o.data["order_id"], o.data["status"], o.reconciled) for o in orders] == [
+        ("1", "OPEN", False),
+        ("1", "COMPLETE", True),
+        ("2", "OPEN", True),
+    ]
+    dial.sockets[-1].end()
+    await trio.sleep(60)
+    assert broker.books == books + 2
+    assert len(fakes.records(ctx, Order)) == 3
 
 
 async def test_postbacks_are_taken_where_there_is_a_secret(clock, start):

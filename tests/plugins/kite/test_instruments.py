@@ -12,6 +12,7 @@ from tickerd.plugin import Clock, Listing
 from tickerd.plugin.refreshing import Refreshing
 from tickerd.testing import FakeContext
 from tickerd_plugins.kite import instruments
+from tickerd_plugins.kite.broker import Broker
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.instruments import (
     COPY,
@@ -155,7 +156,7 @@ async def start(clock, ctx, options, monkeypatch, nursery):
 
         monkeypatch.setattr(instruments, "download", scripted)
         chosen = options(**values)
-        told.registry = Registry(chosen, ctx, Credentials(chosen, lambda _: None), changed)
+        told.registry = Registry(chosen, ctx, Credentials(chosen, lambda _: None), changed, Broker(chosen))
         nursery.start_soon(told.registry.run)
         return told
 
