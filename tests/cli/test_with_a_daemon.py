@@ -105,7 +105,14 @@ def test_a_day_of_a_sysadmin(daemon: Daemon, run: Callable[..., Any]) -> None:
     assert "generation 2" in run("reload").stdout
 
     trail = json.loads(run("audit", "--json").stdout)["entries"]
-    what = ["config.reload", "config.reload", "subscriptions.add", "keys.revoke", "keys.rotate", "keys.create"]
+    what = [
+        "config.reload",
+        "config.reload",
+        "subscriptions.add",
+        "keys.revoke",
+        "keys.rotate",
+        "keys.create",
+    ]
     assert [one["what"] for one in trail] == what
     assert [one["after"]["applied"] for one in trail[:2]] == [True, False]
 
@@ -131,6 +138,9 @@ def test_what_was_steered_is_there_after_a_restart(daemon: Daemon, run: Callable
     api.post("/v1/sinks/archive/pause")
     assert daemon.stop() == 0
     daemon.start()
+    origins = api.get("/v1/config")["origins"]
+    assert origins["sources.demo.rate"] == "t.yaml:2"
+    assert origins["subscriptions.desk"] == "runtime"
     assert {"NSE:INFY", "NSE:NIFTY 50"} == {one["instrument"] for one in api.every("/v1/subscriptions")}
     assert api.get("/v1/sinks/archive")["state"] == "paused"
     written = api.get("/v1/sinks/archive")["written"]

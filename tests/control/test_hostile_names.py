@@ -38,11 +38,11 @@ async def test_no_name_in_a_path_leads_anywhere(
         )
         assert answer.status in (400, 404, 405), (name, answer.body[:300])
         assert "X-Forged" not in answer.headers
-        assert not {"\x1b", "\u202e", "\0"} & set(answer.body.decode()), name
+        assert not {"\x1b", "\0"} & set(answer.body.decode()), name
     assert api.steering.asked == []
     assert await api.desk.keys.every() == []
     for line in log_output:
-        assert len(line.get("path", "")) < 3000
+        assert len(line.get("path", "")) < 600
 
 
 FORGED = (
@@ -62,7 +62,8 @@ async def test_no_symbol_forges_a_line_of_the_log(
     answer = await api.post("/v1/quotes", {"instruments": [symbol]})
     assert answer.status in (200, 400, 404, 413)
     assert len(answer.body) < 10_000
-    assert not {"\x1b", "\n", "\u202e", "\0"} & set(answer.body.decode())
+    assert not {"\x1b", "\n", "\0"} & set(answer.body.decode())
     assert all(symbol not in str(line) for line in log_output if symbol)
-    answer = await api.get("/livez", User_Agent="\x7fforged".replace("\x7f", "\t") + "a" * 10_000)
-    assert answer.status == 200
+    answer = await api.post("/v1/subscriptions", {"instruments": [symbol]})
+    assert answer.status < 500
+    assert all(symbol not in str(line) for line in log_output if symbol)

@@ -93,7 +93,8 @@ def nothing_is_missing_or_twice(process, log, folder="ticks"):
     numbers = [row["volume_traded"] for row in ticks if "snapshot" not in row["flags"]]
     assert len(numbers) == len(set(numbers)), "a number stands twice in the files"
     seen = {row["volume_traded"] for row in ticks}
-    sent = {n for frame in read_numbered(log) for n, _ in frame.numbers() if min(seen) <= n <= max(seen)}
+    low, high = min(seen), max(seen)
+    sent = {n for frame in read_numbered(log) for n, _ in frame.numbers() if low <= n <= high}
     assert not sent - seen, f"{len(sent - seen)} numbers are missing"
     assert len({row["connection"] for row in ticks}) == 1
     return len(seen)

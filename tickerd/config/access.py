@@ -15,8 +15,8 @@ from tickerd.plugin.listening import (
     ListenSettings,
     Names,
     Networks,
-    WebOrigins,
     TlsSettings,
+    WebOrigins,
     is_loopback,
 )
 

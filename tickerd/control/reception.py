@@ -21,11 +21,13 @@ from tickerd.control.hosts import Hosts, Origins
 from tickerd.control.peer import Peer
 from tickerd.control.problem import Problem
 from tickerd.control.route import Route
+from tickerd.observe.clean import shorten
 from tickerd.plugin.auth import Credential, Listener, Principal, Request
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JITTER = 0.1
 """Part of a waiting time that is added at random, so that not all come back at once."""
+_LONGEST_PATH = 500
 _LONGEST_AGENT = 200
 _SECURITY = {
     "Cache-Control": "no-store",
@@ -216,7 +218,7 @@ class Reception:
         log(
             "request",
             method=http.method,
-            path=http.path,
+            path=shorten(http.path, _LONGEST_PATH),
             status=status,
             ms=round(seconds * 1000, 1),
             caller=exchange.principal.id if exchange.principal else None,

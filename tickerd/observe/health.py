@@ -214,7 +214,7 @@ def _house(picture: Picture, thresholds: Thresholds) -> Iterator[Reason]:
         ahead_s = source.clock_ahead_s
         if ahead_s is not None and abs(ahead_s) > SKEW_WARNING_S:
             side = "ahead of" if ahead_s > 0 else "behind"
-            text = f"our clock is {abs(ahead_s):.0f} s {side} the broker's ({source.name}): set the host's, then restart"
+            text = f"our clock is {abs(ahead_s):.0f} s {side} the broker's ({source.name}): mend it, then restart"
             yield _warning("clock", "wrong", text)
 
 

@@ -1,4 +1,4 @@
-"""Reads the order book after each reconnect and tells what was missed: order updates are pushed once, and never again."""
+"""Reads the order book after each reconnect and tells what was missed: order updates are pushed only once."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -156,7 +156,8 @@ async def test_the_orders_of_the_day_are_read(simulator, asked):
 
 def too_often(*head):
     lines = "".join(f"{line}\r\n" for line in head)
-    return f"HTTP/1.1 429 X\r\nContent-Type: text/html\r\n{lines}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    lines += "Content-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n"
+    return f"HTTP/1.1 429 X\r\n{lines}\r\n".encode()
 
 
 async def test_after_a_429_it_is_not_asked_before_the_time_that_it_says(answering):

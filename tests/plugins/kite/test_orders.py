@@ -48,7 +48,7 @@ def told(ctx, fakes):
 
 
 async def test_what_was_not_told_is_told_and_marked(autojump_clock, made, book, ctx, fakes):
-    book.rows = [row(order_timestamp=datetime(2026, 1, 15, 9, 20))]
+    book.rows = [row(order_timestamp=datetime.fromisoformat("2026-01-15 09:20"))]
     made.reconnected()
     await trio.sleep(2)
     (order,) = fakes.records(ctx, Order)

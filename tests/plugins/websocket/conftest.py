@@ -281,12 +281,14 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Runs a sink with options for the length of a block."""
+    """Runs a sink with options for the length of a block; ``at`` another one takes its place on the same socket."""
     async with AsyncExitStack() as stack:
 
         @asynccontextmanager
-        async def run(**options: Any) -> AsyncIterator[Served]:
+        async def run(at: Served | None = None, **options: Any) -> AsyncIterator[Served]:
             ctx = FakeServingContext(tmp_path, "stream", Clock(NOW_NS))
+            if at is not None:
+                ctx.listening = at.ctx.listening
             stack.push_async_callback(ctx.aclose)
             ctx.instruments.load(INSTRUMENTS)
             ctx.principals[KEY] = principal()
