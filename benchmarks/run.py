@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("control", "decode", "journal", "pipeline", "stalled", "websocket")
+BENCHES = ("control", "decode", "journal", "pipeline", "stalled", "webhook", "websocket")
 
 
 def main(wanted: list[str]) -> int:

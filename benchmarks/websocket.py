@@ -7,10 +7,12 @@ is the operating system's. Every contestant serves the same ticks, in the same K
 import json
 import os
 import select
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,6 +21,10 @@ from typing import Any
 from harness import environment
 
 CLIENTS = int(os.environ.get("CLIENTS", "100"))
+CURVE = ((1, 10, 100, 1000), (10, 300, 9000))
+"""Clients, and instruments of each."""
+CURVE_MOST = int(os.environ.get("CURVE_MOST", "1000000"))
+"""Of what is subscribed together: a million takes about half a gigabyte."""
 REPEATS = int(os.environ.get("REPEATS", "3"))
 KEY = "the-key"
 
@@ -29,15 +35,18 @@ def main() -> None:
     _table(
         "broadcast: every client wants all 256 instruments, which come in frames of 256",
         {"instruments": 256, "each": 256, "per_frame": 256},
-        {"tickerd": 400, "websockets-broadcast": 8, "trio-websocket": 3},
-        {"websockets-broadcast": 30, "trio-websocket": 100},
+        _with_nats({"tickerd": 400, "websockets-broadcast": 8, "trio-websocket": 3}, 40),
+        {"nats-server": 3, "websockets-broadcast": 30, "trio-websocket": 100},
     )
     _table(
         "filtered: every client wants 300 of 9,000 instruments of its own, which come in frames of 200",
         {"instruments": 9000, "each": 300, "per_frame": 200},
-        {"tickerd": 900, "trio-websocket": 30},
-        {},
+        _with_nats({"tickerd": 900, "trio-websocket": 30}, 900),
+        {"nats-server": 2},
     )
+    _curve()
+    if not shutil.which("nats-server"):
+        print("nats-server is not installed: not compared (make test-tools)")
     print(environment(("trio", "websockets", "trio-websocket", "orjson")))
 
 
@@ -56,8 +65,32 @@ def _table(title: str, load: dict[str, int], frames: dict[str, int], goals: dict
     print()
 
 
+def _with_nats(frames: dict[str, int], count: int) -> dict[str, int]:
+    return {**frames, "nats-server": count} if shutil.which("nats-server") else frames
+
+
+def _curve() -> None:
+    """Deliveries per CPU-second, however many clients want however much of 9,000 instruments."""
+    clients, each = CURVE
+    print("curve: deliveries per CPU-second, tickerd, frames of 200 of 9,000 instruments\n")
+    print(f"{'clients':>12}" + "".join(f"{f'{n:,} each':>16}" for n in each))
+    for count in clients:
+        cells = []
+        for wanted in each:
+            load = {"instruments": 9000, "each": wanted, "per_frame": 200, "clients": count}
+            per_frame = count * wanted * 200 / 9000
+            load["frames"] = round(min(900, max(45, 1_500_000 / per_frame)))
+            too_much = count * wanted > CURVE_MOST
+            cells.append("-" if too_much else f"{1e6 / _run('tickerd', load)[0]:,.0f}")
+        print(f"{count:12,}" + "".join(f"{cell:>16}" for cell in cells))
+    print()
+
+
 def _run(name: str, load: dict[str, int]) -> tuple[float, float]:
     """Server CPU in microseconds for each delivery, and ticks per second of one core."""
+    load = {"clients": CLIENTS, **load}
+    if name == "nats-server":
+        return _run_nats(load)
     cpus = (sorted(os.sched_getaffinity(0)) * 2)[:2]
     server = _child(cpus[0], "serve", name, json.dumps(load))
     port = int(_line(server))
@@ -70,6 +103,64 @@ def _run(name: str, load: dict[str, int]) -> tuple[float, float]:
         process.communicate(timeout=30)
     ticks = load["frames"] * load["per_frame"]
     return said["cpu"] / delivered * 1e6, ticks / said["cpu"]
+
+
+NATS = """
+listen: "127.0.0.1:{port}"
+websocket {{ listen: "127.0.0.1:{web}", no_tls: true }}
+"""
+
+
+def _run_nats(load: dict[str, int]) -> tuple[float, float]:
+    """The same rows as messages, one subject for each instrument; their publisher is this process."""
+    cpus = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        port, web = _free_port(), _free_port()
+        conf = Path(folder, "nats.conf")
+        conf.write_text(NATS.format(port=port, web=web))
+        command = ["taskset", "-c", str(cpus[0]), "nats-server", "-c", str(conf), "-l", f"{folder}/log"]
+        server = subprocess.Popen(command)
+        try:
+            with _dial(port) as publisher, _dial(web):
+                publisher.sendall(b'CONNECT {"verbose":false}\r\n')
+                reader = _child(cpus[1], "read", "nats-server", str(web), json.dumps(load))
+                assert _line(reader) == "ready"
+                messages = [_published(ticks) for ticks in _ticks(load)]
+                began = _cpu_of(server.pid)
+                for some in messages:
+                    publisher.sendall(some)
+                delivered = int(_line(reader))
+                took = _cpu_of(server.pid) - began
+                reader.communicate(timeout=30)
+        finally:
+            server.terminate()
+            server.wait()
+    return took / delivered * 1e6, load["frames"] * load["per_frame"] / took
+
+
+def _published(ticks: Any) -> bytes:
+    import orjson
+
+    rows = [(tick[0], orjson.dumps(tick)) for tick in ticks]
+    return b"".join(b"PUB t.%d %d\r\n%s\r\n" % (token, len(row), row) for token, row in rows)
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return int(free.getsockname()[1])
+
+
+def _dial(port: int) -> socket.socket:
+    for _ in range(100):
+        with suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port))
+        time.sleep(0.05)
+    raise TimeoutError("nats-server does not listen")
+
+
+def _cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _child(cpu: int, *args: str) -> "subprocess.Popen[str]":
@@ -111,7 +202,7 @@ def _frames(load: dict[str, int]) -> list[list[bytes]]:
 
 
 def _deliveries(load: dict[str, int]) -> int:
-    wanted = [set(_wanted(client, load)) for client in range(CLIENTS)]
+    wanted = [set(_wanted(client, load)) for client in range(load["clients"])]
     tokens = [n % load["instruments"] + 1 for n in range(load["frames"] * load["per_frame"])]
     return sum(token in one for one in wanted for token in tokens)
 
@@ -121,7 +212,7 @@ def _deliveries(load: dict[str, int]) -> int:
 
 def read(name: str, port: int, load: dict[str, int]) -> None:
     """Many sockets in one loop, counting marks of rows in the bytes and nothing else."""
-    sockets = [_connect(name, port, client, load) for client in range(CLIENTS)]
+    sockets = [_connect(name, port, client, load) for client in range(load["clients"])]
     print("ready", flush=True)
     poll = select.epoll()
     for sock in sockets:
@@ -144,7 +235,7 @@ def read(name: str, port: int, load: dict[str, int]) -> None:
 def _connect(name: str, port: int, client: int, load: dict[str, int]) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
-    path = "/v1/stream" if name == "tickerd" else f"/{client}"
+    path = {"tickerd": "/v1/stream", "nats-server": "/"}.get(name, f"/{client}")
     lines = [
         f"GET {path} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", f"Authorization: Bearer {KEY}",
@@ -153,15 +244,26 @@ def _connect(name: str, port: int, client: int, load: dict[str, int]) -> socket.
     seen = b""
     while b"\r\n\r\n" not in seen:
         seen += sock.recv(65_536)
+    wanted = _wanted(client, load)
+    if name == "nats-server":
+        subjects = ["t.>"] if len(wanted) == load["instruments"] else [f"t.{token}" for token in wanted]
+        lines = [f"SUB {subject} {n}" for n, subject in enumerate(subjects, 1)]
+        _ask(sock, "\r\n".join(['CONNECT {"verbose":false}', *lines, "PING", ""]), b"PONG", first=0x82)
     if name == "tickerd":
-        ask = {
-            "op": "sub", "tokens": _wanted(client, load), "mode": "full", "interval_ms": 0, "delivery": "stream",
-        }  # fmt: skip
-        payload = json.dumps(ask).encode()
-        sock.sendall(b"\x81\xfe" + len(payload).to_bytes(2) + b"\0\0\0\0" + payload)
-        while b'"last":true' not in seen:
-            seen += sock.recv(65_536)
+        for at in range(0, len(wanted), 3000):
+            ask = {
+                "op": "sub", "tokens": wanted[at : at + 3000], "mode": "full", "interval_ms": 0, "delivery": "stream",
+            }  # fmt: skip
+            _ask(sock, json.dumps(ask), b'"last":true')
     return sock
+
+
+def _ask(sock: socket.socket, text: str, answer: bytes, first: int = 0x81) -> None:
+    payload = text.encode()
+    sock.sendall(bytes((first, 0xFE)) + len(payload).to_bytes(2) + b"\0\0\0\0" + payload)
+    seen = b""
+    while answer not in seen:
+        seen += sock.recv(65_536)
 
 
 # -- the servers -------------------------------------------------------------------------------------------
@@ -317,7 +419,7 @@ def _trio_websocket(load: dict[str, int]) -> None:
     import trio
     import trio_websocket
 
-    wanted = [set(_wanted(client, load)) for client in range(CLIENTS)]
+    wanted = [set(_wanted(client, load)) for client in range(load["clients"])]
 
     async def run() -> None:
         connected: list[tuple[set[int], Any]] = []

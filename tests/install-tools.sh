@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # command:package
-tools=(node:nodejs npm:npm chromium:chromium unshare:util-linux ps:procps ip:iproute2 systemctl:systemd setpriv:util-linux curl:curl dpkg-deb:dpkg make:make openssl:openssl promtool:prometheus amtool:prometheus-alertmanager)
+tools=(node:nodejs npm:npm chromium:chromium unshare:util-linux ps:procps ip:iproute2 systemctl:systemd setpriv:util-linux curl:curl dpkg-deb:dpkg make:make openssl:openssl nats-server:nats-server promtool:prometheus amtool:prometheus-alertmanager)
 
 missing=()
 for tool in "${tools[@]}"; do

@@ -59,6 +59,12 @@ class Morning:
 
 
 @pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """No threads take part."""
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
 async def morning(nursery: trio.Nursery) -> Morning:
     made = Morning()
     nursery.start_soon(made.silences.run)

@@ -1,4 +1,4 @@
-"""Who may connect where: the sections ``auth``, ``rate_limits``, ``control`` and ``hooks``, and the rules between them."""
+"""Who may connect where: the sections ``auth``, ``rate_limits``, ``control`` and ``hooks``, and their rules."""
 
 import ipaddress
 import posixpath

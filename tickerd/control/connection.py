@@ -27,6 +27,7 @@ from tickerd.control.gate import GatedConnection
 from tickerd.control.limits import Limits
 from tickerd.control.peer import Peer, peer_of
 from tickerd.control.problem import Problem
+from tickerd.control.turns import Turns
 
 READ_BYTES = 16 * 1024
 """Small, so that parsing what one read brought takes little of the loop's time."""
@@ -119,6 +120,7 @@ class Connection(TCPServer):
         app: made by `shielded`.
         stream: closed when `run` ends.
         door: the address of the listener that it came in by.
+        turns: shared by all connections that wait for each other.
         refused: told the status of each answer that the application had no part in.
     """
 
@@ -132,12 +134,14 @@ class Connection(TCPServer):
         door: str,
         limits: Limits,
         stopping: trio.Event,
+        turns: Turns,
         refused: Callable[[int], None],
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
         self._limits = limits
         self._door = door
         self._stopping = stopping
+        self._turns = turns
         self._refused = refused
         self._is_closing = self._is_dead = self._is_read = False
         self._reading = trio.CancelScope()
@@ -242,6 +246,8 @@ class Connection(TCPServer):
                 if not self._is_closing:
                     await self.protocol.body_late()
                 break
+            if data:
+                await self._turns.take()
             if not self._is_closing:
                 await self.protocol.handle(RawData(bytes(data)))
             if not data:

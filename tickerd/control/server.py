@@ -15,6 +15,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from tickerd.control.connection import App, Connection, Stream, shielded
 from tickerd.control.limits import Limits
 from tickerd.control.peer import network
+from tickerd.control.turns import Turns
 
 ACCEPT_PAUSE_S = 0.1
 """When there are no file descriptors left."""
@@ -62,6 +63,7 @@ class Server:
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
         self._by_bucket: Counter[str] = Counter()
+        self._turns = {is_unix: Turns() for is_unix in (False, True)}
         self._stop = trio.Event()
         self._empty = trio.Event()
         self._told_at = -TELL_EVERY_S
@@ -148,6 +150,7 @@ class Server:
             door=door.name,
             limits=self._limits,
             stopping=self._stop,
+            turns=self._turns[door.is_unix],
             refused=self._count_refused,
         )
         self._connections.add(connection)

@@ -318,7 +318,7 @@ class Registry:
     async def _copy(self) -> Dump | None:
         """The copy on disk, if it is whole and came from the same place."""
         try:
-            raw = await trio.Path(self._ctx.state_dir / COPY).read_bytes()
+            raw = await trio.to_thread.run_sync((self._ctx.state_dir / COPY).read_bytes)
             listing = Listing.unpack(raw)
         except FileNotFoundError:
             return None

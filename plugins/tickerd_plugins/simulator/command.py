@@ -55,6 +55,12 @@ class _Fault(click.ParamType[Any]):
 @click.option(
     "--instruments", type=click.IntRange(1, 200_000), default=12_000, help="Rows in the instrument dump."
 )
+@click.option(
+    "--send-buffer",
+    type=click.IntRange(2**16),
+    default=16 * 2**20,
+    help="Bytes that may wait for a client before it is dropped.",
+)
 @click.option("--seed", type=int, help="Make names, prices and moves the same each time.")
 @click.option(
     "--numbered",

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from datetime import date
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
@@ -15,7 +16,7 @@ import trustme
 
 from tickerd.plugin import Listing
 from tickerd_plugins.kite import dump
-from tickerd_plugins.kite.dump import Request, UnusableError, answer, compare, explain, table
+from tickerd_plugins.kite.dump import Request, UnusableError, ahead_s, answer, compare, explain, table
 from tickerd_plugins.kite.instruments import decode, download
 from tickerd_plugins.kite.rows import NAMESPACE, Header, unpack
 
@@ -92,6 +93,27 @@ def test_the_dump_comes_through_the_official_client(ask, server):
     assert path == "/instruments"
     assert headers["Authorization"] == "token KEY:SECRETTOKEN"
     assert headers["X-Kite-Version"] == "3"
+
+
+@pytest.mark.parametrize(("off_s", "ahead_s"), [(0, 0), (-600, 600), (600, -600)])
+def test_a_clock_that_is_wrong_shows_in_the_answers_date(ask, server, monkeypatch, off_s, ahead_s):
+    wrong = formatdate(time.time() + off_s, usegmt=True)
+    monkeypatch.setattr(Handler, "date_time_string", lambda self: wrong)
+    assert ask()[0].host_ahead_s == pytest.approx(ahead_s, abs=5)
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", "Thu, 01 Jan 1970 00:00:00 -0000"])
+def test_a_date_that_says_nothing_is_no_date(text):
+    assert ahead_s(text, 0.0) is None
+
+
+def test_how_long_to_wait_after_a_429_is_handed_over(ask, server):
+    server.reply = (429, {"Content-Type": "text/html", "Retry-After": "33"}, b"slow down")
+    header, _ = ask()
+    assert (header.too_often, header.retry_after) == (True, 33)
+    server.reply = (502, {"Content-Type": "text/html", "Retry-After": "33"}, b"bad gateway")
+    header, _ = ask()
+    assert (header.too_often, header.retry_after) == (False, None)
 
 
 def test_a_process_of_its_own_reads_the_request_from_its_input(server):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from tickerd.plugin import Clock, Listing
 from tickerd.plugin.refreshing import Refreshing
@@ -354,3 +355,32 @@ async def test_the_source_hands_on_that_somebody_asks(options):
     source._feed = SimpleNamespace(refresh_instruments=lambda: asked.append(1))
     source.refresh_instruments()
     assert asked == [1]
+
+
+async def test_a_clock_ten_minutes_wrong_is_told_once_and_shown(clock, start, ctx):
+    ctx.clock.skew_s = lambda: 0.0
+    with capture_logs() as logs:
+        told = start(*[dump(n, host_ahead_s=600.0) for n in range(5, 10)], dump(10, host_ahead_s=1.0))
+        await trio.sleep(24 * 3600 + 60)
+    lines = [line for line in logs if line["event"] == "the clock is wrong, by the broker's"]
+    assert [line["ahead_s"] for line in lines] == [600]
+    assert told.registry.clock_off_s == 600
+    await trio.sleep(4 * 24 * 3600)
+    assert told.registry.clock_off_s == 1
+
+
+async def test_a_host_that_was_set_right_since_the_start_leaves_our_clock_wrong(clock, start, ctx):
+    ctx.clock.skew_s = lambda: -600.0
+    told = start(dump(5, host_ahead_s=0.0))
+    await trio.sleep(1)
+    assert told.registry.clock_off_s == 600
+
+
+async def test_after_a_429_it_waits_as_long_as_the_broker_says(clock, start, ctx):
+    too_often = pack(Header(error="HTTP 429", too_often=True, retry_after=200.0))
+    told = start(too_often, dump(5))
+    await trio.sleep(199)
+    assert len(told.times) == 1
+    await trio.sleep(5)
+    assert len(told.times) == 2
+    assert len(ctx.instruments) == 5

@@ -10,6 +10,7 @@ from tickerd.testing import FakeContext, check_plugin, check_source
 from tickerd.wire.kite import KITE
 from tickerd_plugins import kite
 from tickerd_plugins.kite import KiteSource, instruments, tickerd_codecs, tickerd_sources
+from tickerd_plugins.kite.broker import Broker
 from tickerd_plugins.kite.rows import Header, pack
 
 
@@ -28,7 +29,12 @@ async def start(ctx, options, fakes, monkeypatch, nursery):
         await trio.lowlevel.checkpoint()
         return pack(Header(), rows)
 
+    async def orders(*_):
+        await trio.lowlevel.checkpoint()
+        return []
+
     monkeypatch.setattr(instruments, "download", download)
+    monkeypatch.setattr(Broker, "orders", orders)
 
     async def begin(*script, **values):
         dial = fakes.Dial(*script)
@@ -112,6 +118,7 @@ async def test_the_report_holds_state_and_facts(clock, start, ctx, fakes):
         "instruments_fetched_ns": facts["instruments_fetched_ns"],
         "dump_loaded_ns": facts["instruments_fetched_ns"],
         "dump_problem": "",
+        "clock_ahead_s": None,
     }
     dial.sockets[0].end("silent", "no frame for 10 s")
     await trio.testing.wait_all_tasks_blocked()

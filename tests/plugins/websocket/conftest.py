@@ -288,7 +288,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         async def run(at: Served | None = None, **options: Any) -> AsyncIterator[Served]:
             ctx = FakeServingContext(tmp_path, "stream", Clock(NOW_NS))
             if at is not None:
-                ctx.listening = at.ctx.listening
+                (listener,) = at.ctx.listening.values()
+                ctx.listening[ADDRESS] = trio.SocketListener(listener.socket.dup())
             stack.push_async_callback(ctx.aclose)
             ctx.instruments.load(INSTRUMENTS)
             ctx.principals[KEY] = principal()

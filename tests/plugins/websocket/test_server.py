@@ -220,6 +220,43 @@ async def test_an_address_may_not_come_too_often(serve: Serve) -> None:
         assert [(await served.knock())[0] for _ in range(4)] == [101, 101, 101, 429]
 
 
+async def test_a_flood_from_one_address_does_not_keep_others_out(serve: Serve) -> None:
+    async with serve() as served:
+        before = descriptors()
+
+        async def flood() -> None:
+            for _ in range(20):
+                with suppress(OSError, ValueError):
+                    await served.knock(raw=b"GET /v1/stream HTTP/1.1\r\n\r\n")
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(flood)
+        counts = served.ctx.counts
+        assert counts["refused_rate"] + counts["refused_unknown_per_address"] > 400
+        other = await trio.open_tcp_stream("127.0.0.1", served.port, local_address="127.0.0.2")
+        async with served.connect(stream=other) as client:
+            await client.login()
+        await served.alone()
+        with trio.fail_after(5):
+            while descriptors() > before:
+                await trio.sleep(0.05)
+        assert counts["failed_connections"] == 0
+
+
+async def test_those_that_never_say_who_they_are_cost_little_and_are_sent_away(serve: Serve) -> None:
+    limits = dict.fromkeys(("unknown_per_address", "per_address", "new_per_second"), 1000)
+    async with serve(limits=limits, auth_deadline="1s") as served, AsyncExitStack() as stack:
+        gc.collect()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        raws = [await stack.enter_async_context(served.raw(key=None)) for _ in range(100)]
+        assert (
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3_000 * 2
+        )  # KiB, with our own ends
+        assert {await raw.close_code() for raw in raws} == {4001}
+        assert served.ctx.counts["auth_timeouts"] == 100
+
+
 async def test_a_proxy_that_is_trusted_says_who_calls(serve: Serve) -> None:
     async with serve(trusted_proxies=["127.0.0.0/8"], limits={"per_address": 1}) as served:
         for forwarded, status, peer in [
