@@ -467,6 +467,28 @@ async def test_a_cancelled_reload_is_taken_back(ship):
     assert Taker.by == [1]
 
 
+async def test_a_reload_that_is_cancelled_while_the_old_ones_go_is_finished(ship):
+    await ship.fleet.start(settings(source(), sink(knob=1)))
+    Taker.gate = trio.Event()
+    ship.publish(1)
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(let_go, scope)
+            await ship.reload(source(), sink(knob=2))
+    assert ship.fleet.settings.sinks["out"].options.knob == 2
+    ship.publish(1)
+    await ship.delivered()
+    assert Taker.by == [1, 2]
+
+
+async def let_go(scope):
+    await trio.testing.wait_all_tasks_blocked(0.05)  # the new one is up, the old one has a batch in hand
+    scope.cancel()
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    Taker.gate.set()
+
+
 class Slow(Taker):
     """Takes its time to come up."""
 

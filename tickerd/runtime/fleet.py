@@ -108,10 +108,12 @@ class Fleet:
                 with trio.CancelScope(shield=True), trio.move_on_after(30):
                     await change.undo()
                 raise
-            await change.finish()
-            self.settings = settings
-            self.generation += 1
-            await self._house.listeners.keep(self._addresses())
+            # bounded by the stop deadline: what has come up must not be left half in force
+            with trio.CancelScope(shield=True):
+                await change.finish()
+                self.settings = settings
+                self.generation += 1
+                await self._house.listeners.keep(self._addresses())
             return applied(
                 plan,
                 self.generation,
