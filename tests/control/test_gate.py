@@ -215,4 +215,4 @@ def test_a_gap_that_would_take_the_parser_long_is_refused_before_it_looks(sent: 
     connection.receive_data(sent)
     with pytest.raises(Refused):
         read_all(connection)
-    assert time.process_time() - began < 0.2  # it was more than a second
+    assert time.process_time() - began < 0.5  # it was more than a second

@@ -99,6 +99,7 @@ class SourcePicture(UnitPicture):
     silent: tuple[Silent, ...] = ()
     """The first of the instruments that should have ticked."""
     silent_count: int = 0
+    """All of them."""
     clock_ahead_s: float | None = None
     """How far our clock is ahead of the broker's; null when the source does not know."""
 
