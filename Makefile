@@ -31,7 +31,7 @@ run: $(STAMP) ## run the daemon against the simulator (FOR=10s stops by itself)
 	@mkdir -p run
 	@$(BIN)/tickerd simulate -- $(BIN)/tickerd run -c config/demo.yaml --status-line $(if $(FOR),--for $(FOR))
 
-test: $(STAMP) ## lint, types, contracts, tests and coverage: below 5 minutes, no root
+test: $(STAMP) ## lint, types, contracts, tests and coverage: about 6 minutes on two cores, no root
 	@BIN=$(BIN) tests/run.sh quick
 
 test-full: $(CHECKERS) ## everything: fuzz, conservation, foreign clients: below 45 minutes

@@ -110,7 +110,7 @@ def daemon(tmp_path):
 
 
 async def until(condition):
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():
             await trio.sleep(0.005)
 
@@ -159,7 +159,7 @@ async def test_what_it_refuses_for_good_becomes_a_dead_letter(daemon, target):
     async with daemon(graceful=True) as unit:
         unit.publish(1, 2, 3)
         await until(lambda: unit.meter.rejected == 1)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not await unit.db.read(deadletters.page, "out"):
                 await trio.sleep(0.01)
         assert unit.dropped == 1
@@ -170,19 +170,19 @@ async def test_a_dead_letter_is_offered_again_when_it_is_asked_for(daemon, targe
     async with daemon(graceful=True) as unit:
         unit.publish(1, 2, 3)
         await until(lambda: unit.meter.rejected == 1)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not await unit.db.run(deadletters.request_redrive, "out", now_ns=1):
                 await trio.sleep(0.01)
     assert target.rows == [1, 2, 3]
     async with daemon(graceful=True) as unit:  # refused once more: it stays
         await until(lambda: len(target.rows) == 4)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while (await unit.db.read(deadletters.page, "out"))[0].attempts < 2:
                 await trio.sleep(0.01)
         await unit.db.run(deadletters.request_redrive, "out", now_ns=2)
     target.refuse = set()
     async with daemon(graceful=True) as unit:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while await unit.db.read(deadletters.page, "out"):
                 await trio.sleep(0.01)
         unit.publish(4)

@@ -182,7 +182,7 @@ class Ship:
             )
 
     async def delivered(self):
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while len(Taker.taken) < self.published:
                 await trio.sleep(0.005)
 
@@ -369,7 +369,7 @@ async def test_the_order_of_overflow_and_buffer_follows_a_restart(ship):
     subscription = ship.fleet.unit("sink.out").subscription
     assert (subscription.overflow, subscription.buffer) == ("drop_oldest", 2**20)
     ship.publish(2)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while Taker.taken[-2:] != [4, 5]:
             await trio.sleep(0.005)
 
@@ -429,7 +429,7 @@ async def hang_up(stream):
 
 
 async def greeting(address):
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with await trio.open_unix_socket(address.removeprefix("unix:")) as stream:
             return await stream.receive_some(10)
 
@@ -446,7 +446,7 @@ async def test_a_hundred_reloads_leave_nothing_behind_and_lose_nothing(ship):
             )
             assert verdict.applied, verdict
         nursery.cancel_scope.cancel()
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while len(Taker.taken) < 2 * ship.published:
             await trio.sleep(0.01)
     assert sorted(Taker.taken) == sorted([*range(1, ship.published + 1)] * 2)

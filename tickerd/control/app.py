@@ -25,6 +25,7 @@ from tickerd.control.problem import CONTENT_TYPE, Problem
 from tickerd.control.reception import Exchange, Reach, Reception
 from tickerd.control.route import Call, Reply, Route, adapter
 from tickerd.control.steering import Code, Refused
+from tickerd.control.syntax import SYNTAX
 from tickerd.state import StateError
 from tickerd.state.keys import By
 
@@ -69,7 +70,8 @@ class Application:
         self._taps: list[object] = []
         self._changes = Changes()
         self._replies = replies.Replies()
-        self.quart = self._quart()
+        with SYNTAX:
+            self.quart = self._quart()
 
     def _quart(self) -> QuartTrio:
         app = QuartTrio("tickerd.control", static_folder=None, template_folder=None)
@@ -185,7 +187,8 @@ class Application:
     def _describe(self) -> bytes:
         from tickerd.control.openapi import describe  # noqa: PLC0415 - imports and makes a lot
 
-        return msgspec.json.encode(describe(list(self._routes.values())))
+        with SYNTAX:
+            return msgspec.json.encode(describe(list(self._routes.values())))
 
     async def _body(self, route: Route) -> Any:
         data: bytes = await request.get_data(cache=True, as_text=False, parse_form_data=False)

@@ -23,6 +23,7 @@ from tickerd.control.hooks.limiter import Knocks
 from tickerd.control.hosts import Hosts
 from tickerd.control.peer import Peer, network
 from tickerd.control.problem import Problem
+from tickerd.control.syntax import SYNTAX
 from tickerd.plugin import AnyRecord, Rejected, Retry
 from tickerd.plugin.inbound import MAX_BODY, Inbound
 from tickerd.plugin.login import LoggedIn, LoginRefused
@@ -103,7 +104,8 @@ class HooksApplication:
         self._log = structlog.get_logger()
         self.figures = HooksFigures()
         self.renew(reach)
-        self.quart = self._quart()
+        with SYNTAX:
+            self.quart = self._quart()
 
     def renew(self, reach: HooksReach) -> None:
         """Go by these from now on."""
