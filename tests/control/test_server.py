@@ -308,7 +308,8 @@ async def test_stopping_takes_no_longer_than_the_limit_whatever_clients_do(serve
 
 
 async def test_cancelling_the_server_leaves_no_connection_behind(serve: Any) -> None:
-    async with serve(endless(b"x" * 65536, []), Limits(write_s=60)) as running:
+    more_than_buffers_take = b"x" * 2**25
+    async with serve(endless(more_than_buffers_take, []), Limits(write_s=60)) as running:
         stream = await running.connect()
         await stream.send_all(GET)
         await wait_for(lambda: running.server.figures.open == 1)

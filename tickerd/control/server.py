@@ -78,8 +78,8 @@ class Server:
         self, doors: Sequence[Door], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve until `stop`, or until cancelled; then no connection is left. The listeners stay open."""
-        try:
-            async with trio.open_nursery() as serving:
+        async with trio.open_nursery() as serving:
+            try:
                 async with trio.open_nursery() as accepting:
                     for door in doors:
                         accepting.start_soon(self._accept, door, serving)
@@ -87,11 +87,10 @@ class Server:
                     await self._stop.wait()
                     accepting.cancel_scope.cancel()
                 await self._drain()
+            finally:  # inside: the nursery would wait for writes, which are shielded, to reach their limit
+                self._stop.set()
                 self._abort_all()
                 serving.cancel_scope.cancel()
-        finally:
-            self._stop.set()
-            self._abort_all()
 
     async def _drain(self) -> None:
         await self._context.terminated.set()  # idle connections close by themselves
