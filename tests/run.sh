@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the checks and the tests: `tests/run.sh quick` (what `make test` runs) or `tests/run.sh full`.
+# Runs checks and tests: `tests/run.sh quick` (what `make test` runs), or `tests/run.sh full`, which adds the rest.
 # Every step runs, whatever the ones before found; the last lines say which failed. Needs no root.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -27,20 +27,11 @@ step() { # step NAME COMMAND…
     [[ $status == 0 ]] || failed+=("$name")
 }
 
-# Coverage is counted over all processes and combined; the report fails below the limit in pyproject.toml.
-tests() { "$bin/python" -m pytest --cov --cov-report= --cov-fail-under=0 --durations=10 "$@"; }
+tests() { "$bin/python" -m pytest --durations=10 "$@"; }
 
 # Slow, and tests may poll: only the files that ship and that know trio.
 async_rules() {
     grep -rlE --include='*.py' '\basync\b|\btrio\b' tickerd plugins | xargs "$bin/flake8"
-}
-
-lint() {
-    step "ruff check" "$bin/ruff" check "${code[@]}"
-    step "ruff format" "$bin/ruff" format --check "${code[@]}"
-    step "flake8-async" async_rules
-    step "mypy" "$bin/mypy"
-    step "import contracts" "$bin/lint-imports" --no-logo
 }
 
 # Known weaknesses of what we depend on; where its database cannot be reached it says so, and that is no failure.
@@ -61,20 +52,21 @@ audit() {
 
 case $mode in
 quick)
-    lint
+    step "ruff check" "$bin/ruff" check "${code[@]}"
+    step "ruff format" "$bin/ruff" format --check "${code[@]}"
+    step "flake8-async" async_rules
+    step "mypy" "$bin/mypy"
+    step "import contracts" "$bin/lint-imports" --no-logo
     rm -f .coverage .coverage.*
-    step "tests" tests -n 2 -m "not full and not root"
+    # Three for two cores, as tests also wait. The report fails below the limit in pyproject.toml.
+    step "tests" tests --cov --cov-report= --cov-fail-under=0 -n 3 -m "not full and not root"
     step "coverage" "$bin/coverage" report
     ;;
 full)
-    lint
     step "bandit" "$bin/bandit" -q -c pyproject.toml -r tickerd plugins/tickerd_plugins
     step "pip-audit" audit
-    rm -f .coverage .coverage.*
-    step "tests" tests -n 2 -m "not full and not root"
-    # One after the other: some measure time or memory.
-    step "long tests" tests --cov-append -o timeout=900 -m "full or root"
-    step "coverage" "$bin/coverage" report
+    # One after the other, and with nothing that slows them down: some measure time, load or memory.
+    step "long tests" tests -o timeout=900 -m "full or root"
     ;;
 *)
     echo "usage: tests/run.sh quick|full" >&2

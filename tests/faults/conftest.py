@@ -112,7 +112,7 @@ class DaemonProcess:
                 self.command, cwd=self.directory, env=self.env, stdout=out, stderr=subprocess.STDOUT
             )
 
-    def wait_for_ready_again(self, seconds=20):
+    def wait_for_ready_again(self, seconds=60):
         end = time.monotonic() + seconds
         while sum(line["event"] == "ready" for line in self.log()) < self.starts:
             assert time.monotonic() < end, self.log_file.read_text()
@@ -122,7 +122,7 @@ class DaemonProcess:
         lines = self.log_file.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
-    def wait_for(self, event, seconds=20, **fields):
+    def wait_for(self, event, seconds=60, **fields):
         """The first log line with this event and these fields."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

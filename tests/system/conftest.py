@@ -134,7 +134,7 @@ class Service:
         """The journal, as a person reads it."""
         return "\n".join(str(one["MESSAGE"]) for one in self.entries())
 
-    def until(self, what, condition, seconds=20):
+    def until(self, what, condition, seconds=60):
         """What the condition gives once it is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -143,7 +143,7 @@ class Service:
             time.sleep(0.05)
         raise Failed(f"never came: {what}\n{self.text()}")
 
-    def until_event(self, event, times=1, seconds=20):
+    def until_event(self, event, times=1, seconds=60):
         """The last of so many lines."""
         return self.until(event, lambda: len(found := self.log(event)) >= times and found[-1], seconds)
 

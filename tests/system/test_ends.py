@@ -6,6 +6,11 @@ pytestmark = [pytest.mark.full, pytest.mark.root]
 QUEUED = 10_000
 
 
+def taken(lab):
+    """What the sink has written so far; its last line may be half of one."""
+    return lab("sh", "-c", "cat /var/lib/tickerd/taken || true")
+
+
 def test_ten_thousand_records_that_wait_when_it_stops_are_all_written(tickerd, default_config, bad_plugin):
     """The sink comes back only after systemd's own limit: the daemon has asked for more time."""
     lab = tickerd.lab
@@ -23,8 +28,7 @@ def test_ten_thousand_records_that_wait_when_it_stops_are_all_written(tickerd, d
     lab("runuser", "-u", "tickerd", "--", "touch", "/var/lib/tickerd/gate")
     tickerd.until("the end", lambda: tickerd.show("ActiveState") == "inactive")
     assert tickerd.show("Result") == "success"
-    taken = lab("cat", "/var/lib/tickerd/taken").split()
-    assert [int(volume) for volume in taken] == list(range(1, QUEUED + 1))
+    assert [int(volume) for volume in taken(lab).split()] == list(range(1, QUEUED + 1))
     tickerd.verify()
 
 
@@ -47,13 +51,8 @@ def test_what_a_durable_sink_has_not_taken_when_it_stops_it_takes_at_the_next_st
         sinks + "sources: {bad: {use: bad}}\n" + "".join(default_config.partition("control:")[1:])
     )
     tickerd.start()
-    taken = tickerd.until(
-        "all of them",
-        lambda: (
-            len(found := lab("sh", "-c", "cat /var/lib/tickerd/taken || true").split()) >= QUEUED and found
-        ),
-    )
-    assert [int(volume) for volume in taken] == list(range(1, QUEUED + 1))
+    tickerd.until("all of them", lambda: taken(lab).endswith(f"{QUEUED}\n"))
+    assert [int(volume) for volume in taken(lab).split()] == list(range(1, QUEUED + 1))
 
 
 @pytest.mark.parametrize("whom", ["main", "all"])
