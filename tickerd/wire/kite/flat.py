@@ -2,14 +2,20 @@
 
 from typing import Any
 
+import orjson
+
 from tickerd.plugin import SUSPICIOUS, Run, flag_names
 from tickerd.wire.kite.layout import DIVISORS, INDICES, LARGEST, unpack_full
 
 
 def flat_full(run: Run) -> list[list[Any]]:
-    """The columns of each tick of a run that holds nothing but full packets. Lists: quicker to make than tuples."""
+    """The columns of each tick of a run that holds nothing but full packets, for `orjson` alone.
+
+    Lists, which are quicker to make than tuples. The four columns that are the same in all of them stand there
+    as one fragment that has been encoded already.
+    """
     out: list[list[Any]] = []
-    source, connection, ts_recv, epoch = run.stamp
+    stamp = orjson.Fragment(orjson.dumps(run.stamp)[1:-1])
     for (
         token, last, quantity, average, volume, buy, sell, opening, high, low, close,
         traded, oi, oi_high, oi_low, exchanged,
@@ -20,7 +26,7 @@ def flat_full(run: Run) -> list[list[Any]]:
         d = DIVISORS[segment]
         odd = SUSPICIOUS if last <= 0 or last == LARGEST or not (q0 or q5) else 0
         out.append([
-            token, symbol, source, connection, ts_recv, epoch, seq,
+            token, symbol, stamp, seq,
             flag_names(bits | odd) if bits or odd else (), "full", segment != INDICES, last / d,
             quantity, average / d, volume, buy, sell, opening / d, high / d, low / d, close / d,
             (last - close) * 100 / close if close else None,
