@@ -3,7 +3,7 @@
 import pytest
 
 from tickerd.cli.codecs import InstalledCodecs
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.wire.kite import KITE
 
 

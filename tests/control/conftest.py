@@ -156,6 +156,24 @@ def serve(tmp_path: Path) -> Serve:
     return serving
 
 
+@pytest.fixture
+def break_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """``break_server(2)``: the next two times that a server is run it ends with an error before it is ready."""
+    run = Server.run
+
+    def break_server(times: int) -> None:
+        failures = iter(range(times))
+
+        async def failing(self: Server, doors: Sequence[Door], *, task_status: Any) -> None:
+            if next(failures, None) is not None:
+                raise ExceptionGroup("x", [RuntimeError("listener is gone")])
+            await run(self, doors, task_status=task_status)
+
+        monkeypatch.setattr(Server, "run", failing)
+
+    return break_server
+
+
 # -- the application -------------------------------------------------------------------------------------
 
 TABLE = {

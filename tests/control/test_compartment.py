@@ -9,7 +9,7 @@ import trio
 
 from tickerd.control.compartment import Compartment
 from tickerd.control.reception import Reach
-from tickerd.control.server import Door, Server
+from tickerd.control.server import Door
 from tickerd.plugin.auth import Listener
 
 
@@ -33,17 +33,9 @@ async def test_it_serves_until_it_is_stopped(compartment: Compartment) -> None:
 
 
 async def test_what_escapes_the_server_restarts_it(
-    compartment: Compartment, monkeypatch: pytest.MonkeyPatch
+    compartment: Compartment, break_server: Callable[[int], None]
 ) -> None:
-    run, tries = Server.run, []
-
-    async def failing(self: Server, doors: Any, *, task_status: Any) -> None:
-        tries.append(task_status)
-        if len(tries) < 3:
-            raise ExceptionGroup("x", [RuntimeError("listener is gone")])
-        await run(self, doors, task_status=task_status)
-
-    monkeypatch.setattr(Server, "run", failing)
+    break_server(2)
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     async with listener, trio.open_nursery() as nursery:
         await nursery.start(compartment.run, [Door("127.0.0.1:0", listener)])

@@ -302,7 +302,7 @@ async def test_stopping_takes_no_longer_than_the_limit_whatever_clients_do(serve
         await trio.testing.wait_all_tasks_blocked(0.05)
         began = trio.current_time()
         running.server.stop()
-    assert trio.current_time() - began < 2
+    assert trio.current_time() - began < 30  # and not 60
     for stream in streams:
         await stream.aclose()
 
@@ -316,7 +316,7 @@ async def test_cancelling_the_server_leaves_no_connection_behind(serve: Any) -> 
         await trio.testing.wait_all_tasks_blocked(0.05)
         began = trio.current_time()
         running.nursery.cancel_scope.cancel()
-    assert trio.current_time() - began < 2
+    assert trio.current_time() - began < 30  # and not 60
     assert running.server.figures.open == 0
     await stream.aclose()
 

@@ -33,6 +33,7 @@ ticker.on_connect = on_connect
 ticker.on_ticks = lambda ws, ticks: say("ticks", ticks=ticks)
 ticker.on_order_update = lambda ws, data: say("order", data=data)
 ticker.on_close = lambda ws, code, reason: say("close", code=code, reason=str(reason))
+ticker.on_noreconnect = lambda ws: say("gave up")
 ticker.connect()
 """
 YAML = """
@@ -161,3 +162,51 @@ def test_orders_arrive_and_an_outage_upstream_does_not_disconnect_it(moved):
     assert len(through.said("connect")) == 1
     one.signal(signal.SIGTERM)
     assert one.end(30) == 0
+
+
+@pytest.mark.parametrize("why", ["connections of one key", "wrong keys from one address"])
+def test_one_that_is_told_to_wait_says_so_and_comes_in_when_it_may(simulator, daemon, ticker, why):
+    """With 429, which the broker answers too; the client tries again by itself, later and later."""
+    sim = simulator("--rate", "100", "--instruments", "500", "--seed", "1")
+    port = free_port()
+    text = textwrap.dedent(YAML).format(ws=sim["ws"], rest=sim["rest"], port=port)
+    one = daemon(text.replace("auth: [keys],", "auth: [keys], limits: {per_key: 1},"))
+    one.wait_for("ready")
+    key = (one.directory / "state" / "bootstrap.key").read_text().split()[-1]
+    root = f"ws://127.0.0.1:{port}/kite"
+    if why == "connections of one key":
+        first = ticker("first", root, key)
+        first.until(first.full)
+        release = first.stop
+    else:
+        for _ in range(100):
+            if guess(port) == 429:
+                break
+        else:
+            pytest.fail("any number of wrong keys may be tried")
+        release = None  # time does it
+    waiting = ticker("waiting", root, key)
+    waiting.until(lambda: len(waiting.said("close")) > 1)
+    assert all("429" in said["reason"] for said in waiting.said("close"))
+    if release:
+        assert not waiting.said("connect")
+        release()
+    waiting.until(waiting.full, 180)
+    assert len(waiting.said("connect")) == 1
+    assert not waiting.said("gave up")
+    assert key not in one.log_file.read_text()
+
+
+def guess(port):
+    """The status of an upgrade with a wrong key."""
+    asked = (
+        f"GET /kite?api_key=demo&access_token=tkd_live_{'A' * 12}_{'B' * 43} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    with socket.create_connection(("127.0.0.1", port), 30) as one:
+        one.sendall("\r\n".join([*asked, "", ""]).encode())
+        return int(one.recv(65536).split()[1])

@@ -17,7 +17,7 @@ from tickerd.journal.files import Files
 from tickerd.journal.index import IndexWriter
 from tickerd.journal.segment import Encoder, Header, file_name
 from tickerd.plugin import Batch, Gap, Instrument, Market, Notice, Position, Row, Status
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.wire.kite import KITE, frame
 from tickerd.wire.kite.layout import FULL_PACKET, LTP_PACKET, QUOTE_PACKET
 

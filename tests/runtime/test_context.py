@@ -20,7 +20,7 @@ from tickerd.plugin import (
     Request,
     Row,
 )
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime.context import ServingContext
 from tickerd.runtime.house import House
 from tickerd.runtime.listeners import Listeners

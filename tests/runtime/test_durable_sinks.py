@@ -6,17 +6,10 @@ import msgspec
 import pytest
 import trio
 
-from tickerd.config import BatchSettings, JournalSettings, SinkSettings
-from tickerd.dataflow.hub import Hub
-from tickerd.instruments import InstrumentTable
-from tickerd.plugin import Batch, Clock, Gap, Instrument, Options, Reject, Row, Sink
-from tickerd.plugin.events import PLAIN
-from tickerd.runtime.house import House
-from tickerd.runtime.listeners import Listeners
-from tickerd.runtime.recorder import Recorder
-from tickerd.runtime.supervisor import Supervisor
-from tickerd.runtime.units import DurableSinkUnit, sink_unit
-from tickerd.state import Database, StateDirectory, cursors, deadletters
+from tickerd.config import BatchSettings, SinkSettings
+from tickerd.plugin import Batch, Gap, Instrument, Options, Reject, Row, Sink
+from tickerd.runtime.units import DurableSinkUnit
+from tickerd.state import Database, cursors, deadletters
 
 
 class NoOptions(Options):
@@ -65,8 +58,8 @@ def target():
 
 
 @pytest.fixture
-def daemon(tmp_path):
-    """One run of the part of the daemon that durable delivery needs; stops at once, as a crash does."""
+def daemon(sink_runs):
+    """One run of it."""
 
     @asynccontextmanager
     async def make(*, graceful=False, commit="50ms"):
@@ -78,33 +71,16 @@ def daemon(tmp_path):
             delivery="durable",
             batch=BatchSettings(max_wait="0ms", commit=commit),
         )
-        with StateDirectory(tmp_path) as state:
-            async with Database(tmp_path) as db, trio.open_nursery() as parking, trio.open_nursery() as core:
-                clock = Clock()
-                hub = Hub(state.next_epoch())
-                recorder = Recorder(JournalSettings(), tmp_path / "journal", hub, clock, db, {"plain": PLAIN})
-                await recorder.open()
-                await core.start(recorder.run)
-                table = InstrumentTable()
-                table.namespace("kite").load([Instrument("kite", 7, "NSE", "SEVEN")])
-                house = House(hub, table, clock, state, Listeners(), db, recorder)
-                unit = sink_unit(settings, house, lambda _: None)
-                supervisor = Supervisor(
-                    parking, core, clock, start_deadline=5, stop_deadline=1, draw=lambda: 0.0
-                )
-                await supervisor.start([unit])
+        async with sink_runs(settings, graceful=graceful) as (unit, house):
+            kite = house.table.namespace("kite")
+            kite.load([Instrument("kite", 7, "NSE", "SEVEN")])
 
-                def publish(*volumes):
-                    rows = [Row(7, volume_traded=volume) for volume in volumes]
-                    hub.publish(Batch.of(rows), "src", table.namespace("kite"))
+            def publish(*volumes):
+                rows = [Row(7, volume_traded=volume) for volume in volumes]
+                house.hub.publish(Batch.of(rows), "src", kite)
 
-                unit.publish, unit.db = publish, db
-                yield unit
-                if graceful:
-                    hub.close()
-                    await supervisor.stop([unit], grace=5)
-                core.cancel_scope.cancel()
-                parking.cancel_scope.cancel()
+            unit.publish, unit.db = publish, house.db
+            yield unit
 
     return make
 

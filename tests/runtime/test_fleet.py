@@ -25,7 +25,7 @@ from tickerd.plugin import (
     Source,
     option,
 )
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime.fleet import Fleet
 from tickerd.runtime.house import House
 from tickerd.runtime.listeners import Listeners
@@ -33,6 +33,9 @@ from tickerd.runtime.plan import plan
 from tickerd.runtime.recorder import Recorder
 from tickerd.runtime.supervisor import Supervisor
 from tickerd.state import Database, StateDirectory
+
+NOT_UP = -2
+"""A value of ``live`` that a running plugin does not take, and with which it does not come up."""
 
 
 class KnobOptions(Options):
@@ -48,12 +51,14 @@ class Knobs(Source):
     namespace = "kite"
     running: ClassVar[list["Knobs"]] = []
     log: ClassVar[list[str]] = []
+    fails_at: ClassVar[set[int]] = set()
+    hangs_at: ClassVar[set[int]] = set()
 
     def __init__(self, options):
         self.options = options
 
     async def run(self, ctx, *, task_status):
-        if self.options.broken:
+        if self.options.broken or self.options.live == NOT_UP:
             raise Rejected("broken")
         ctx.instruments.load([Instrument("kite", 7, "NSE", "SEVEN"), Instrument("kite", 8, "NSE", "EIGHT")])
         self.ctx = ctx
@@ -70,6 +75,10 @@ class Knobs(Source):
     async def apply(self, options):
         if options.live < 0:
             return False
+        if options.live in Knobs.fails_at:
+            raise RuntimeError("no")
+        if options.live in Knobs.hangs_at:
+            await trio.sleep_forever()
         self.options = options
         Knobs.log.append(f"live {options.live}")
         return True
@@ -109,6 +118,19 @@ class AfterTaker(Taker):
     replace = "after"
 
 
+class Cancelling(AfterTaker):
+    """When it comes up for the second time, whoever had asked for that leaves."""
+
+    scope: ClassVar[trio.CancelScope | None] = None
+
+    async def __aenter__(self):
+        await super().__aenter__()
+        if Cancelling.scope is not None:
+            Cancelling.scope.cancel()
+            await trio.sleep(0.05)
+        return self
+
+
 class Door(ServingSink):
     """Listens."""
 
@@ -132,9 +154,12 @@ class Door(ServingSink):
 def clean():
     Knobs.running.clear()
     Knobs.log.clear()
+    Knobs.fails_at.clear()
+    Knobs.hangs_at.clear()
     Taker.taken.clear()
     Taker.by.clear()
     Taker.gate, Taker.refuse = None, 0
+    Cancelling.scope = None
 
 
 def source(name="src", instruments=("NSE:SEVEN",), type=Knobs, **options):  # noqa: A002
@@ -333,6 +358,38 @@ async def test_a_change_is_taken_back_when_another_unit_fails(ship):
     assert not verdict.applied
     assert Knobs.log.count("live 3") <= 1
     assert sorted(one.options.live for one in Knobs.running) == [0, 0]
+
+
+@pytest.mark.parametrize("how", [Knobs.fails_at, Knobs.hangs_at])
+async def test_a_plugin_that_fails_or_hangs_while_it_changes_is_restarted(ship, how):
+    await ship.fleet.start(
+        settings(source(), limits=LimitSettings(start_deadline="300ms", stop_deadline="1s"))
+    )
+    how.add(5)
+    with trio.fail_after(10):
+        verdict = await ship.reload(source(live=5))
+    assert (verdict.applied, verdict.changed, verdict.restarted) == (True, (), ("source.src",))
+    assert [one.options.live for one in Knobs.running] == [5]
+
+
+async def test_a_plugin_that_cannot_take_a_change_back_is_restarted_as_it_was(ship):
+    await ship.fleet.start(settings(source("a", live=1), source("b")))
+    Knobs.fails_at.add(1)
+    verdict = await ship.reload(source("a", live=3), source("b", live=NOT_UP))
+    assert not verdict.applied
+    assert "live 3" in Knobs.log
+    assert sorted(one.options.live for one in Knobs.running) == [0, 1]
+
+
+async def test_a_refused_reload_that_is_cancelled_is_taken_back_to_the_end(ship):
+    await ship.fleet.start(settings(sink("a", type=AfterTaker, knob=1), sink("b", type=Cancelling)))
+    with trio.CancelScope() as Cancelling.scope:
+        await ship.reload(sink("a", type=AfterTaker, knob=2), sink("b", type=Cancelling, broken=True))
+    assert Cancelling.scope.cancel_called
+    assert [(unit.settings.options.knob, unit.state) for unit in ship.fleet.units] == [
+        (1, "running"),
+        (0, "running"),
+    ]
 
 
 async def test_units_are_added_and_removed(ship):

@@ -252,6 +252,15 @@ class TestQuestions:
         running.source = None
         assert "does not run now" in (await ask("begin")).error
 
+    async def test_a_source_that_breaks_is_an_answer_too(
+        self, ask: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any, **__: Any) -> Any:
+            raise ZeroDivisionError("SECRET")
+
+        monkeypatch.setattr(type(running.source), "url", broken)
+        assert (await ask("begin")).error == "source 'kite' failed: ZeroDivisionError"
+
     async def test_a_directory_that_cannot_be_read_is_tried_again(
         self, ask: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -11,7 +11,7 @@ from tickerd.journal.catalog import Segment, segments
 from tickerd.journal.files import Files
 from tickerd.journal.segment import Encoder, Header, Name, file_name
 from tickerd.plugin import Batch, Clock, Gap, Row
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime.playback import Pace, PlaybackContext, PlaybackFeed, Recording, Track
 from tickerd.testing.fakes import stamped
 

@@ -5,12 +5,9 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from tickerd.config import BatchSettings, BreakerSettings, JournalSettings, RetrySettings, SinkSettings
-from tickerd.dataflow.hub import Hub
-from tickerd.instruments import InstrumentTable
+from tickerd.config import BatchSettings, BreakerSettings, RetrySettings, SinkSettings
 from tickerd.plugin import (
     Batch,
-    Clock,
     Endpoint,
     Message,
     MessageSink,
@@ -20,14 +17,9 @@ from tickerd.plugin import (
     Retry,
     Status,
 )
-from tickerd.plugin.events import PLAIN
-from tickerd.runtime.house import House
-from tickerd.runtime.listeners import Listeners
 from tickerd.runtime.posting import by_message
-from tickerd.runtime.recorder import Recorder
-from tickerd.runtime.supervisor import Supervisor
-from tickerd.runtime.units import DurableSinkUnit, LiveSinkUnit, sink_unit
-from tickerd.state import Database, StateDirectory, cursors, outbox
+from tickerd.runtime.units import DurableSinkUnit, LiveSinkUnit
+from tickerd.state import cursors, outbox
 
 
 class NoOptions(Options):
@@ -86,37 +78,20 @@ def settings(delivery="durable", schedule=("0s", "50ms", "50ms", "1h", "1h"), **
 
 
 @pytest.fixture
-def daemon(tmp_path):
-    """One run of what a sink needs of the daemon; stops at once, as a crash does, unless it is to be graceful."""
+def daemon(sink_runs):
+    """One run of it."""
 
     @asynccontextmanager
     async def make(*, graceful=False, **options):
-        with StateDirectory(tmp_path) as state:
-            async with Database(tmp_path) as db, trio.open_nursery() as parking, trio.open_nursery() as core:
-                clock = Clock()
-                hub = Hub(state.next_epoch())
-                recorder = Recorder(JournalSettings(), tmp_path / "journal", hub, clock, db, {"plain": PLAIN})
-                await recorder.open()
-                await core.start(recorder.run)
-                house = House(hub, InstrumentTable(), clock, state, Listeners(), db, recorder)
-                unit = sink_unit(settings(**options), house, lambda _: None)
-                records = hub.subscribe("test", "drop_oldest", 1 << 20)[1]
-                supervisor = Supervisor(
-                    parking, core, clock, start_deadline=5, stop_deadline=1, draw=lambda: 0.0
-                )
-                await supervisor.start([unit])
+        async with sink_runs(settings(**options), graceful=graceful) as (unit, house):
 
-                def say(*texts):
-                    found = [Status(state="stale", detail=text, ts_recv=1) for text in texts]
-                    hub.publish(Batch.control(*found), "src")
+            def say(*texts):
+                found = [Status(state="stale", detail=text, ts_recv=1) for text in texts]
+                house.hub.publish(Batch.control(*found), "src")
 
-                unit.say, unit.db, unit.records = say, db, records
-                yield unit
-                if graceful:
-                    hub.close()
-                    await supervisor.stop([unit], grace=5)
-                core.cancel_scope.cancel()
-                parking.cancel_scope.cancel()
+            unit.say, unit.db = say, house.db
+            unit.records = house.hub.subscribe("test", "drop_oldest", 1 << 20)[1]
+            yield unit
 
     return make
 

@@ -12,7 +12,7 @@ from tickerd.instruments import Namespace
 from tickerd.journal.files import Files
 from tickerd.journal.segment import COMPRESSED
 from tickerd.plugin import Batch, Clock, Gap, Instrument, Position, Row
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime.recorder import Recorder, rules
 from tickerd.state import Database, cursors
 

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tickerd.plugin import Batch, Gap, Options, Position, Reject, Retry, Row, Sink, Source, Stamp, hookimpl
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.testing import (
     FakeContext,
     check_batch,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from tickerd.plugin import Codec
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime.registry import Registry
 from tickerd.wire.kite import KITE
 

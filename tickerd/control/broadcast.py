@@ -25,6 +25,8 @@ class Event:
     """unit, record, reload, key and the like."""
     data: bytes
     """One JSON object."""
+    private: bool = False
+    """Tells of the account: not for everybody who may see how things stand."""
 
 
 class Listener:
@@ -73,10 +75,10 @@ class Broadcast:
         """How many listen."""
         return len(self._listeners)
 
-    def publish(self, kind: str, data: Mapping[str, Any] | msgspec.Struct) -> None:
-        """Tell everybody. No secrets."""
+    def publish(self, kind: str, data: Mapping[str, Any] | msgspec.Struct, *, private: bool = False) -> None:
+        """Tell everybody. No secrets; see `Event.private`."""
         self._number += 1
-        event = Event(self._number, kind, msgspec.json.encode(data))
+        event = Event(self._number, kind, msgspec.json.encode(data), private)
         self._kept.append(event)
         for listener in self._listeners:
             listener.offer(event)

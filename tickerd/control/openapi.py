@@ -12,8 +12,8 @@ from tickerd.control.problem import CONTENT_TYPE, TITLES
 from tickerd.control.replies import LONGEST, REPLAYED
 from tickerd.control.route import Route, adapter
 from tickerd.observe.picture import Shown
-from tickerd.plugin.events import Row
 from tickerd.plugin.ratelimit import RATE_CLASSES
+from tickerd.plugin.row import Row
 from tickerd.plugin.scopes import SCOPES
 
 API_VERSION = "1"

@@ -17,12 +17,13 @@ from tickerd.control.access_protocol import Access, Charge
 from tickerd.control.figures import ApiFigures
 from tickerd.control.forwarded import HEADER as FORWARDED
 from tickerd.control.forwarded import caller_address
-from tickerd.control.hosts import Hosts, Origins
+from tickerd.control.origins import Origins
 from tickerd.control.peer import Peer
 from tickerd.control.problem import Problem
 from tickerd.control.route import Route
 from tickerd.observe.clean import shorten
 from tickerd.plugin.auth import Credential, Listener, Principal, Request
+from tickerd.plugin.hosts import Hosts
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JITTER = 0.1

@@ -26,6 +26,8 @@ STOP_S = 5.0
 """How long requests in flight have when tickerd stops."""
 EVENTS_BUFFER = 2**20
 """Bytes of control records that may wait to be broadcast."""
+OF_THE_ACCOUNT = ("order", "notice", "report")
+"""Kinds of control records that are not for every caller."""
 
 
 class ControlRoom:
@@ -96,7 +98,9 @@ class ControlRoom:
         try:
             while True:
                 for record in (await waiting.receive()).records:
-                    self.events.publish("record", {"kind": record_kind(record)} | msgspec.to_builtins(record))
+                    kind = record_kind(record)
+                    told = {"kind": kind} | msgspec.to_builtins(record)
+                    self.events.publish("record", told, private=kind in OF_THE_ACCOUNT)
         except trio.EndOfChannel:
             return
         finally:

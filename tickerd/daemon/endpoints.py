@@ -98,6 +98,7 @@ class Endpoints:
 
     async def register(self, new: NewWebhook, by: By, *, caller: Principal) -> WebhookMade:
         """See `tickerd.control.steering.Webhooks`."""
+        await self._feed.started.wait()  # which names are taken is not known before
         one = Registration(
             name=new.name,
             url=new.url,
@@ -126,7 +127,12 @@ class Endpoints:
                 text = f"{name!r} has {MOST_SECRETS} secrets that sign; the next one is over in"
                 raise Refused("conflict", f"{text} {(first - now) / 1e9:.0f} s, or rotate without an overlap")
             one = replace(before, secret=_new_secret(), old_secrets=old)
-            sink = await self._feed.registered.compiled(one)
+            try:
+                sink = await self._feed.registered.compiled(one)
+            except ConfigError as error:  # which tells more than every caller may know
+                self._log.error("webhook cannot be compiled", webhook=name, reason=str(error))
+                text = f"{name!r} does not fit the configuration in force; the log says why"
+                raise Refused("invalid", text) from None
             await self._replace(one, sink, by, "webhooks.rotate_secret")
         return self._made(one)
 

@@ -72,6 +72,8 @@ class Feed:
         self.rate = Rate(house.hub)
         self.silences = Silences(lambda: self.fleet.sources, house.hub, lambda: self.calendar, house.clock)
         self.logins = Logins(self.running_source, self._that_log_in, house.clock, house.db)
+        self.started = trio.Event()
+        """Nothing is changed before all units have been brought up, as they were steered before the restart."""
         self.ready = False
         self.applied_ns = house.clock.now_ns()
         self.last_verdict: Verdict | None = None
@@ -110,6 +112,7 @@ class Feed:
         await self._restored(self.pauses.restore)
         await self.fleet.start(self.settings)
         await self._restored(self.subscriptions.restore)
+        self.started.set()
 
     async def _restored(self, restore: Callable[[], Awaitable[None]]) -> None:
         """A state file that cannot be read is no reason not to run."""
@@ -211,6 +214,7 @@ class Feed:
 
         One at a time. The verdict is logged and shown in the status, whatever it is.
         """
+        await self.started.wait()
         async with self._reloading, self._telling():
             try:
                 written = await self.recompile()
@@ -246,6 +250,7 @@ class Feed:
 
     async def register(self, sinks: Sinks) -> Verdict:
         """Go over to these registered webhooks, or leave everything as it is; takes its turn with reloads."""
+        await self.started.wait()
         async with self._reloading:
             before, self.registered.sinks = self.registered.sinks, sinks
             applied = False

@@ -95,12 +95,14 @@ class DaemonSteering:
         self, owner: str, wants: Mapping[str, Mode], by: By, *, caller: Principal, source: str | None = None
     ) -> SubscriptionsChanged:
         """See `tickerd.control.steering.Steering`."""
+        await self._feed.started.wait()  # what is kept would be written over before it is read
         return await self._feed.subscriptions.add(owner, wants, by, caller=caller, source=source)
 
     async def unsubscribe(
         self, owner: str, instruments: Sequence[str] | None, by: By, *, source: str | None = None
     ) -> SubscriptionsChanged:
         """See `tickerd.control.steering.Steering`."""
+        await self._feed.started.wait()
         return await self._feed.subscriptions.remove(owner, instruments, by, source=source)
 
     # -- sinks -----------------------------------------------------------------------------------------

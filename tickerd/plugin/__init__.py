@@ -18,30 +18,12 @@ from tickerd.plugin.auth import (
     Transport,
     Validity,
 )
+from tickerd.plugin.batch import Batch
 from tickerd.plugin.clock import Clock
+from tickerd.plugin.codec import BulkCodec, Codec, Run, Split, Stamp
 from tickerd.plugin.errors import Closed, OptionConflict, Rejected, Retry
-from tickerd.plugin.events import (
-    DUPLICATE,
-    FLAG_NAMES,
-    OHLC,
-    OUT_OF_ORDER,
-    SNAPSHOT,
-    SUSPICIOUS,
-    Batch,
-    BulkCodec,
-    Codec,
-    Depth,
-    Level,
-    Origin,
-    Position,
-    Row,
-    Run,
-    Split,
-    Stamp,
-    Tick,
-    flag_names,
-)
 from tickerd.plugin.hooks import API_VERSION, hookimpl
+from tickerd.plugin.hosts import Hosts
 from tickerd.plugin.inbound import MAX_BODY, Inbound
 from tickerd.plugin.instrument import Instrument
 from tickerd.plugin.listening import (
@@ -60,6 +42,7 @@ from tickerd.plugin.login import LoggedIn, Login, LoginRefused
 from tickerd.plugin.messages import Message, MessageSink
 from tickerd.plugin.options import Duration, NotSecret, Options, Secret, Size, option
 from tickerd.plugin.ping import Ping, Pinged
+from tickerd.plugin.position import Position
 from tickerd.plugin.ratelimit import RATE_CLASSES, Decision, Rate, RateLimiter, RouteClass
 from tickerd.plugin.records import (
     RECORD_KINDS,
@@ -76,6 +59,18 @@ from tickerd.plugin.records import (
     Status,
     record_kind,
 )
+from tickerd.plugin.row import (
+    DUPLICATE,
+    FLAG_NAMES,
+    OHLC,
+    OUT_OF_ORDER,
+    SNAPSHOT,
+    SUSPICIOUS,
+    Depth,
+    Level,
+    Row,
+    flag_names,
+)
 from tickerd.plugin.scopes import ALL_SCOPES, SCOPES, Scope, exceeding, split_scopes
 from tickerd.plugin.selectors import InstrumentKey, InstrumentKeys, Match
 from tickerd.plugin.sink import (
@@ -91,6 +86,7 @@ from tickerd.plugin.sink import (
     Subscription,
 )
 from tickerd.plugin.source import MODES, Demand, Instruments, Mode, Source, SourceContext, UnitContext
+from tickerd.plugin.tick import Origin, Tick
 
 __all__ = [
     "ALL_SCOPES",
@@ -128,6 +124,7 @@ __all__ = [
     "Gap",
     "History",
     "HostNames",
+    "Hosts",
     "Inbound",
     "Instrument",
     "InstrumentChange",

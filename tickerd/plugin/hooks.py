@@ -7,7 +7,7 @@ import click
 import pluggy
 
 from tickerd.plugin.auth import Authenticator
-from tickerd.plugin.events import Codec
+from tickerd.plugin.codec import Codec
 from tickerd.plugin.ratelimit import RateLimiter
 from tickerd.plugin.sink import ServingSink, Sink
 from tickerd.plugin.source import Source

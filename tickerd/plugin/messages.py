@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tickerd.plugin.events import Batch, Position
+from tickerd.plugin.batch import Batch
+from tickerd.plugin.position import Position
 from tickerd.plugin.sink import Reject, Sink
 
 

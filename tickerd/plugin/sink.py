@@ -10,11 +10,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 import trio
 
 from tickerd.plugin.auth import Principal, Request
-from tickerd.plugin.events import Batch, Position, Tick
+from tickerd.plugin.batch import Batch
 from tickerd.plugin.instrument import Instrument
 from tickerd.plugin.options import Options
+from tickerd.plugin.position import Position
 from tickerd.plugin.ratelimit import Decision
 from tickerd.plugin.source import Mode, Replace, UnitContext
+from tickerd.plugin.tick import Tick
 
 Overflow = Literal["conflate", "drop_oldest", "drop_newest", "disconnect"]
 Delivery = Literal["live", "durable"]

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from tickerd.plugin.batch import Batch
 from tickerd.plugin.clock import Clock
-from tickerd.plugin.events import Batch
 from tickerd.plugin.instrument import Instrument
 from tickerd.plugin.listing import Listing
 from tickerd.plugin.options import Options

@@ -99,16 +99,17 @@ class Fleet:
             if self._closed:
                 return refused(self.generation, "tickerd is stopping")
             change = _Change(self, plan)
+            # each step has a deadline of its own, in either direction: nothing must be left half in force
             try:
                 await change.prepare()
             except _DidNotComeUp as error:
-                await change.undo()
+                with trio.CancelScope(shield=True):
+                    await change.undo()
                 return refused(self.generation, str(error), seconds=trio.current_time() - began)
             except BaseException:
-                with trio.CancelScope(shield=True), trio.move_on_after(30):
-                    await change.undo()
+                with trio.CancelScope(shield=True):
+                    await change.undo()  # noqa: ASYNC102 - as above
                 raise
-            # bounded by the stop deadline: what has come up must not be left half in force
             with trio.CancelScope(shield=True):
                 await change.finish()
                 self.settings = settings
@@ -231,16 +232,16 @@ class _Change:
 
     async def _swap_after(self, step: Step) -> None:
         assert step.new is not None
-        self._after.append(step)
+        new = self._fleet.build(step.new)
+        self._after.append(step)  # from here on there is something to undo
         self.restarted.append(step.unit)
-        await self._replace(step.unit, step.new)
+        await self._replace(step.unit, new)
 
-    async def _replace(self, name: str, settings: UnitSettings) -> None:
-        """Stop the unit of that name, then start one of this value in its place."""
+    async def _replace(self, name: str, new: ConfiguredUnit) -> None:
+        """Stop the unit of that name, then start this one in its place."""
         fleet = self._fleet
         old = fleet.unit(name)
         assert old is not None
-        new = fleet.build(settings)
         new.inherit(old)
         old.release()
         await fleet.put_down([old], grace=fleet.grace)
@@ -248,14 +249,25 @@ class _Change:
         await fleet.come_up([new])
 
     async def _change(self, step: Step) -> None:
-        unit = self._fleet.unit(step.unit)
-        assert unit is not None
         assert step.new is not None
-        if await unit.apply(step.new):
+        if await self._goes_by(step.unit, step.new):
             self._live.append(step)
             self.changed.append(step.unit)
         else:
             await self._swap_after(step)
+
+    async def _goes_by(self, name: str, settings: UnitSettings) -> bool:
+        """Whether a unit has taken these while it runs. It has not where it fails, or needs longer than to start."""
+        unit = self._fleet.unit(name)
+        assert unit is not None
+        try:
+            with trio.fail_after(self._fleet.settings.limits.start_deadline):
+                return await unit.apply(settings)
+        except Exception as error:  # noqa: BLE001 - a plugin's method is foreign code
+            self._log.error(
+                "unit cannot change while it runs", unit=name, reason=describe(error), exc_info=error
+            )
+            return False
 
     async def undo(self) -> None:
         """Back to what was; a unit of the old configuration that does not come up again is tried on."""
@@ -267,14 +279,13 @@ class _Change:
             else:
                 fleet.enlist(old)
         for step in reversed(self._live):
-            unit = fleet.unit(step.unit)
-            assert unit is not None
             assert step.old is not None
-            await unit.apply(step.old)
+            if not await self._goes_by(step.unit, step.old):
+                self._after.append(step)
         for step in reversed(self._after):
             assert step.old is not None
             try:
-                await self._replace(step.unit, step.old)
+                await self._replace(step.unit, fleet.build(step.old))
             except _DidNotComeUp as error:
                 self._log.error("the old configuration does not come up again", reason=str(error))
 

@@ -211,7 +211,11 @@ class Logins:
     async def _look(self, directory: Path) -> None:
         waiting = await trio.to_thread.run_sync(mailbox.waiting, directory, self._clock.now_ns())
         for name, question in waiting:
-            answer = await self._answered(question)
+            try:
+                answer = await self._answered(question)
+            except Exception as error:  # noqa: BLE001 - a source's methods are foreign code
+                self._log.error("login failed", source=question.source, exc_info=error)
+                answer = mailbox.Answer(error=f"source {question.source!r} failed: {type(error).__name__}")
             await trio.to_thread.run_sync(mailbox.answer, directory, name, answer)
 
     async def _answered(self, question: mailbox.Question) -> mailbox.Answer:

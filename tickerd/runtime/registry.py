@@ -20,7 +20,7 @@ import pluggy
 
 from tickerd.config.problem import PluginProblem
 from tickerd.plugin import Authenticator, Codec, RateLimiter, ServingSink, Sink, Source
-from tickerd.plugin.events import PLAIN
+from tickerd.plugin.plain import PLAIN
 from tickerd.runtime import declared
 
 GROUP = "tickerd"

@@ -1,7 +1,11 @@
-"""The few REST calls that a login needs, by the official client in a thread, and their errors in words."""
+"""The few REST calls that a source needs, by the official client in a thread, and their errors in words."""
 
+import os
+import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from threading import Lock
 from types import ModuleType
@@ -9,7 +13,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import trio
 
-from tickerd_plugins.kite.manners import Kind, Manners, TooMany, retry_after
+from tickerd.plugin import Mode
+from tickerd_plugins.kite.manners import Kind, TooMany, retry_after, shared
 from tickerd_plugins.kite.options import KiteOptions
 
 CALL_S = 10.0
@@ -64,12 +69,20 @@ class Exchanged(NamedTuple):
 
 
 class Broker:
-    """Asks one thing at a time, in a thread that is left behind when it takes too long."""
+    """Asks one thing of each class at a time, in a thread that is left behind when it takes too long."""
 
     def __init__(self, options: KiteOptions) -> None:
         self._options = options
-        self._manners = Manners()
-        self._limiter = trio.CapacityLimiter(1)
+        self._manners = shared(options.api_key)
+        # a login does not wait for quotes
+        self._limiters: Mapping[Kind, trio.CapacityLimiter] = {
+            "quote": trio.CapacityLimiter(1),
+            "other": trio.CapacityLimiter(1),
+        }
+        self.sent_from: str | None = None
+        """The address of this machine that the last call left from; behind NAT the broker sees another one."""
+        self.on_date: Callable[[float], None] = lambda _: None
+        """Called with the time that each answer gives, in seconds since 1970 UTC."""
 
     async def exchange(self, request_token: str, api_secret: str) -> Exchanged:
         """The access token for a request token.
@@ -126,6 +139,26 @@ class Broker:
         )
         return rows
 
+    async def quotes(self, symbols: Sequence[str], mode: Mode, access_token: str) -> dict[str, Any]:
+        """What is known of these symbols, by symbol; those that the broker does not know are not in it.
+
+        Args:
+            symbols: ``EXCHANGE:TRADINGSYMBOL``, as `quotes.calls` makes them.
+            mode: ``ltp`` asks for the last price, ``quote`` and ``full`` for everything.
+            access_token: of the login.
+
+        Raises:
+            Refused: they cannot be had now.
+        """
+
+        def call(client: Any) -> dict[str, Any]:
+            given = (client.ltp if mode == "ltp" else client.quote)(*symbols)
+            if not isinstance(given, dict):
+                raise TypeError("no quotes in the answer")
+            return given
+
+        return await self._ask(call, _no_answer, access_token=access_token, kind="quote")
+
     async def turn(self, kind: Kind = "other") -> None:
         """Wait until a REST call of this class may be made.
 
@@ -149,36 +182,42 @@ class Broker:
         call: Callable[[Any], T],
         refused: Callable[["_Error"], Exception],
         access_token: str | None = None,
+        kind: Kind = "other",
     ) -> T:
-        await self.turn()
+        await self.turn(kind)
         found: list[T] = []
+        heard = _Heard()
         try:
             with trio.move_on_after(CALL_S):
                 found.append(
                     await trio.to_thread.run_sync(
-                        self._called, call, access_token, abandon_on_cancel=True, limiter=self._limiter
+                        self._called, call, access_token, heard,
+                        abandon_on_cancel=True, limiter=self._limiters[kind],
                     )
-                )
+                )  # fmt: skip
         except _Error as error:
             if error.code == 429:
-                self.hold(error.retry_after)
+                self.hold(error.retry_after, kind)
             raise refused(error) from None
+        finally:
+            self.sent_from = heard.sent_from or self.sent_from
+            if heard.date_s is not None:
+                self.on_date(heard.date_s)
         if not found:
             raise Refused(f"the broker did not answer within {CALL_S:g} s; try again", "unreachable")
         return found[0]
 
-    def _called(self, call: Callable[[Any], T], access_token: str | None) -> T:
+    def _called(self, call: Callable[[Any], T], access_token: str | None, heard: "_Heard") -> T:
         """In a thread. Errors of the official client come out as `_Error`, without the request in their texts."""
-        answers: list[Any] = []
         try:
             client = self._client(access_token)
-            client.reqsession.hooks["response"].append(lambda answer, *_, **__: answers.append(answer))
+            client.reqsession.hooks["response"].append(heard.note)
             with client.reqsession:
                 return call(client)
         except Exception as error:  # noqa: BLE001 - requests', urllib3's and the client's own; all mean no answer
             code, wait = getattr(error, "code", None), None
-            if answers and answers[-1].status_code == 429:  # whatever its body says, or is
-                code, wait = 429, retry_after(answers[-1].headers.get("retry-after"))
+            if heard.status == 429:  # whatever its body says, or is
+                code, wait = 429, heard.retry_after
             raise _Error(type(error).__name__, str(error), code, wait) from None
 
     def _client(self, access_token: str | None) -> Any:
@@ -187,6 +226,35 @@ class Broker:
         if options.ca_file is not None:
             client.reqsession.mount("https://", _trusting(str(options.ca_file)))
         return client
+
+
+class _Heard:
+    """What the head of an answer says beside its body."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.retry_after: float | None = None
+        self.date_s: float | None = None
+        self.sent_from: str | None = None
+
+    def note(self, answer: Any, *_: Any, **__: Any) -> None:
+        """A hook of requests: the head has come, and the socket is still there."""
+        self.status = answer.status_code
+        self.retry_after = retry_after(answer.headers.get("retry-after"))
+        with suppress(ValueError):
+            date = parsedate_to_datetime(answer.headers.get("date") or "")
+            self.date_s = date.timestamp() if date.tzinfo is not None else None
+        self.sent_from = _sent_from(answer) or self.sent_from
+
+
+def _sent_from(answer: Any) -> str | None:
+    """The local address of the socket that an answer is read from; None when it is closed already."""
+    with (
+        suppress(OSError, ValueError, AttributeError),
+        socket.socket(fileno=os.dup(answer.raw.fileno())) as copy,
+    ):
+        return str(copy.getsockname()[0])
+    return None
 
 
 def _trusting(ca_file: str) -> Any:

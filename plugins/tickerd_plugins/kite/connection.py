@@ -13,10 +13,14 @@ from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.gate import Gate
 from tickerd_plugins.kite.options import KiteOptions
 from tickerd_plugins.kite.outage import Outage, Reason, State, outages
-from tickerd_plugins.kite.session import Session, Socket, Wanted
+from tickerd_plugins.kite.session import Beside, Session, Socket, Wanted
 
 HEALTHY_AFTER = 30.0
 """Seconds of frames after which a connection counts as good, so that the back-off begins anew."""
+
+STANDSTILL = 3.0
+"""Seconds. A pause between frames that no healthy pair of ends makes: the broker sends a heartbeat a second. Where
+this end stood still, what it reads next had been waiting, and the broker may have thrown away what came after."""
 
 Dial = Callable[[str], AbstractAsyncContextManager[Socket]]
 """Opens a socket with an access token; raises `Outage` (perhaps in an exception group) when it cannot."""
@@ -47,6 +51,7 @@ class Connection:
         name: names instruments by their tokens, ``all`` where these are all that the source brings.
         take: called with what it reads; publishes it.
         opened: called when a socket has been opened.
+        fill: run beside each socket that ends an outage; see `fill.Fill`.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Connection:
         name: Name = lambda _: "all",
         take: Callable[[Batch], None] | None = None,
         opened: Callable[[], None] = lambda: None,
+        fill: Beside | None = None,
     ) -> None:
         self.number = number
         self.state: State = "connecting" if number == 0 else "idle"
@@ -80,6 +86,7 @@ class Connection:
         self._name = name
         self._take = take or ctx.publish
         self._told_opened = opened
+        self._fill_quotes = fill
         self._token = ""
         """What the newest attempt was made with."""
         self._retired = ""
@@ -92,6 +99,8 @@ class Connection:
         self._last: Batch | None = None
         self._frames: tuple[float, float] | None = None
         """When the first and the last frame of this socket came."""
+        self._standstill: tuple[int, int] | None = None
+        """The last pause between frames that was too long: the times of the frames before and after it."""
 
     # -- what the source asks and says ---------------------------------------------------------------------
 
@@ -186,7 +195,7 @@ class Connection:
                 self._opened(socket)
                 assert self._session is not None
                 try:
-                    await self._session.run()
+                    await self._session.run(None if self._hole is None else self._fill_quotes)
                 except BaseExceptionGroup as group:
                     # told before the socket is closed, which may take a while
                     if ended := next(outages(group), None):
@@ -207,6 +216,7 @@ class Connection:
         self._enter("idle", "")
 
     def _opened(self, socket: Socket) -> None:
+        self._standstill = None
         self._session = Session(
             socket,
             number=self.number,
@@ -243,7 +253,16 @@ class Connection:
         self._ctx.count(f"reconnect_{outage.reason}")
         if self._hole is None and self.last_frame_ns is not None:
             tokens = frozenset(self._wanted.tokens)
-            self._hole = Hole(outage.reason, self.last_frame_ns, self._position(), tokens)
+            self._hole = Hole(
+                outage.reason, self._complete_until(self.last_frame_ns), self._position(), tokens
+            )
+
+    def _complete_until(self, last_ns: int) -> int:
+        """Until when nothing is missing: the last frame, or the one before a pause that it soon followed."""
+        if self._standstill is None:
+            return last_ns
+        before, after = self._standstill
+        return before if last_ns - after < self._options.reconnect_after * 1e9 else last_ns
 
     def _position(self) -> tuple[int, int] | None:
         """Where the last thing that came over this connection stands in the stream."""
@@ -276,6 +295,8 @@ class Connection:
     def alive(self, ts_recv: int, *, feed: bool) -> None:
         """See `session.Listener`: ends a stale time and, once all is subscribed again, a hole."""
         now = trio.current_time()
+        if self._frames and self.last_frame_ns is not None and now - self._frames[1] > STANDSTILL:
+            self._standstill = (self.last_frame_ns, ts_recv)
         self._frames = (self._frames[0] if self._frames else now, now)
         if self.state != "connected":
             self._enter("connected", "")

@@ -44,11 +44,11 @@ class Diagnosis:
         if self._credentials.was_accepted(token) or self._is_login(token):
             return (
                 "the access token was ended before its time (HTTP 403), by a logout or by a login elsewhere, such "
-                f"as in Kite web or another program with this api_key: {step}; then Kite web, not before"
+                f"as in Kite web or another program of the same app: {step}; then Kite web, not before"
             )
         return (
             "the broker does not know this access token (HTTP 403): it has ended, is wrong, or belongs to "
-            f"another api_key: {step}"
+            f"another app: {step}"
         )
 
     def _is_login(self, token: str) -> bool:

@@ -1,18 +1,20 @@
 """One run of the source: spreads what is wanted over connections, follows the login, and reports how it stands."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import trio
 
-from tickerd.plugin import Batch, Notice, Order, Retry, SourceContext, Status
+from tickerd.plugin import Batch, Mode, Notice, Order, Retry, SourceContext, Status
 from tickerd_plugins.kite import expiry
 from tickerd_plugins.kite.broker import Broker, Refused
+from tickerd_plugins.kite.clocks import Clocks
 from tickerd_plugins.kite.connection import Connection, Dial, Named
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.diagnosis import Diagnosis
 from tickerd_plugins.kite.echoes import Echoes
+from tickerd_plugins.kite.fill import Fill
 from tickerd_plugins.kite.gate import Gate
 from tickerd_plugins.kite.instruments import Registry
 from tickerd_plugins.kite.login import Logins
@@ -21,6 +23,8 @@ from tickerd_plugins.kite.orders import OrderBook
 from tickerd_plugins.kite.outage import State
 from tickerd_plugins.kite.postback import Postback
 from tickerd_plugins.kite.subscriptions import Tokens, assign, by_token
+
+T = TypeVar("T")
 
 REPORT_EVERY = 1.0
 RENEW_WITHIN = 1.0
@@ -40,7 +44,9 @@ class Feed:
         self._credentials = Credentials(options, ctx.hide, ctx.clock.now_ns, ctx.name)
         self._diagnosis = Diagnosis(broker, self._credentials, ctx)
         gate = Gate(self._diagnosis.explain, self._credentials.accept)
-        self._loader = Registry(options, ctx, self._credentials, self.report, broker)
+        self._clocks = Clocks(ctx)
+        broker.on_date = self._clocks.said
+        self._loader = Registry(options, ctx, self._credentials, self.report, broker, self._clocks)
         self.orders = OrderBook(ctx, self._order_book)
         self._echoes = Echoes()
         self._stage: expiry.Stage = "unknown"
@@ -50,6 +56,7 @@ class Feed:
         self.postback = None
         if options.api_secret is not None:
             self.postback = Postback(options.api_secret.get_secret_value(), self._order_states, ctx.clock)
+        fill = Fill(ctx, self._quotes) if options.fill_quotes else None
         self._connections = [
             Connection(
                 number,
@@ -62,6 +69,7 @@ class Feed:
                 name=self._named,
                 take=self._take,
                 opened=self.orders.reconnected,
+                fill=None if fill is None else fill.run,
             )
             for number in range(options.connections)
         ]
@@ -178,21 +186,23 @@ class Feed:
 
     async def _order_states(self, order_id: str) -> Sequence[Mapping[str, Any]]:
         """See `postback.ReadOrder`."""
-        token = await self._credentials.access_token()
-        if token is None:
-            raise Retry("nobody has logged in")
-        try:
-            return await self._broker.order_states(order_id, token)
-        except Refused as error:
-            raise Retry(str(error)) from None
+        return await self._asked(lambda token: self._broker.order_states(order_id, token))
 
     async def _order_book(self) -> Sequence[Mapping[str, Any]]:
         """See `orders.ReadBook`."""
+        return await self._asked(self._broker.orders)
+
+    async def _quotes(self, symbols: Sequence[str], mode: Mode) -> Mapping[str, Any]:
+        """See `fill.ReadQuotes`."""
+        return await self._asked(lambda token: self._broker.quotes(symbols, mode, token))
+
+    async def _asked(self, ask: Callable[[str], Awaitable[T]]) -> T:
+        """What the broker answers to who is logged in; raises `Retry`."""
         token = await self._credentials.access_token()
         if token is None:
             raise Retry("nobody has logged in")
         try:
-            return await self._broker.orders(token)
+            return await ask(token)
         except Refused as error:
             raise Retry(str(error)) from None
 
@@ -233,7 +243,8 @@ class Feed:
             instruments_fetched_ns=self._loader.fetched_ns or None,
             dump_loaded_ns=self._loader.fetched_ns or None,
             dump_problem=self._loader.problem,
-            clock_ahead_s=self._loader.clock_off_s,
+            clock_ahead_s=self._clocks.ahead_s,
+            rest_sent_from=self._broker.sent_from,
             by_connection=[_facts(connection) for connection in connections],
             **self._login_facts(),
         )

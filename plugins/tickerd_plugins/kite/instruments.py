@@ -16,6 +16,7 @@ from tickerd.plugin import Batch, InstrumentChange, SourceContext
 from tickerd.plugin.listing import FILE, Listing
 from tickerd_plugins.kite.backoff import BackOff
 from tickerd_plugins.kite.broker import Broker, Refused
+from tickerd_plugins.kite.clocks import Clocks
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.options import KiteOptions
 from tickerd_plugins.kite.rows import Header, unpack
@@ -28,8 +29,6 @@ MOST_LOST = 0.1
 REFRESH_EVERY = 60.0
 """Seconds between two downloads that somebody asked for; the second waits."""
 RETRY_INITIAL, RETRY_CAP = 2.0, 300.0
-MOST_OFF_S = 60.0
-"""A clock that is further from the broker's is told."""
 _READ = 256 * 1024
 
 
@@ -145,8 +144,9 @@ class Registry:
     """Keeps the table: the copy on disk at start, a download a day and on demand, another try when that fails.
 
     Args:
-        changed: called when `problem`, `rows`, `fetched_ns` or `clock_off_s` is another.
+        changed: called when `problem`, `rows` or `fetched_ns` is another.
         broker: knows when it may be asked.
+        clocks: told what a download found out about the host's.
     """
 
     def __init__(
@@ -156,11 +156,13 @@ class Registry:
         credentials: Credentials,
         changed: Callable[[], None],
         broker: Broker,
+        clocks: Clocks,
     ) -> None:
         self._options = options
         self._ctx = ctx
         self._credentials = credentials
         self._changed = changed
+        self._clocks = clocks
         self._broker = broker
         self._backoff = BackOff(RETRY_INITIAL, RETRY_CAP)
         self._doubted = 0
@@ -169,8 +171,6 @@ class Registry:
         """Why the table is not today's; empty when all is well."""
         self.rows = 0
         self.fetched_ns = 0
-        self.clock_off_s: float | None = None
-        """How far our clock is ahead of the broker's; None before the first download."""
 
     def refresh(self) -> None:
         """Download the dump again soon; asked for often, it is done once a minute."""
@@ -248,7 +248,8 @@ class Registry:
             if error.too_often:
                 self._broker.hold(error.retry_after)
             raise
-        self._compare_clocks(dump.header)
+        if dump.header.host_ahead_s is not None:
+            self._clocks.host_is_ahead(dump.header.host_ahead_s)
         self._doubt(dump)
         return dump
 
@@ -266,18 +267,6 @@ class Registry:
             else f"has {rows} rows after {self.rows} before"
         )
         raise DumpError(f"the instrument dump {why}; used if the next one agrees")
-
-    def _compare_clocks(self, header: Header) -> None:
-        """Tell, once, when ours and the broker's are too far apart."""
-        if header.host_ahead_s is None:
-            return
-        # the download saw the host's clock; ours stays with what that was at the start
-        before, off_s = self.clock_off_s, header.host_ahead_s - self._ctx.clock.skew_s()
-        self.clock_off_s = off_s
-        if abs(off_s) > MOST_OFF_S and (before is None or abs(before) <= MOST_OFF_S):
-            self._ctx.count("clock_wrong")
-            self._ctx.log.warning("the clock is wrong, by the broker's", ahead_s=round(off_s))
-        self._changed()
 
     def _use(self, dump: Dump, problem: str = "") -> None:
         self._ctx.instruments.load(dump.listing)

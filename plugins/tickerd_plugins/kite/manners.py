@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import trio
+from trio.lowlevel import RunVar
 
 Kind = Literal["quote", "historical", "orders", "other"]
 
@@ -68,7 +69,9 @@ class Window:
 
 
 class Manners:
-    """Shared by all REST calls of a source, so that none of them is refused for another one's haste.
+    """Shared by all REST calls with one ``api_key``, so that none of them is refused for another one's haste.
+
+    See `shared`.
 
     Args:
         clock: seconds that do not go back.
@@ -96,6 +99,22 @@ class Manners:
     def hold(self, kind: Kind, seconds: float | None = None) -> None:
         """The broker answered that it is asked too often; see `Window.hold`."""
         self._windows[kind].hold(self._clock(), seconds)
+
+
+_BY_KEY: RunVar[dict[str, Manners]] = RunVar("kite_manners")
+"""Lives as long as the event loop: longer than any run of a source, and no longer than a test."""
+
+
+def shared(api_key: str) -> Manners:
+    """The one of this ``api_key``: the broker counts the calls of all sources together, restarts or not."""
+    try:
+        by_key = _BY_KEY.get()
+    except LookupError:
+        by_key = {}
+        _BY_KEY.set(by_key)
+    if api_key not in by_key:
+        by_key[api_key] = Manners()
+    return by_key[api_key]
 
 
 def retry_after(text: str | None) -> float | None:

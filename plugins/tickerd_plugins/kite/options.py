@@ -96,6 +96,10 @@ class KiteOptions(Options):
         "100ms", doc="Shortest wait before the next attempt to connect.", ge=0.01
     )
     backoff_cap: Duration = option("60s", doc="Longest wait before the next attempt to connect.", gt=0)
+    fill_quotes: bool = option(
+        False,
+        doc="After a reconnect, ask REST for quotes of the instruments that sent nothing within 5 seconds.",
+    )
     instruments_at: str = option(
         "08:30",
         doc="Time of day, IST, to fetch the instrument dump again; the broker makes it once a day.",

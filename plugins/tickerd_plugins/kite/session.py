@@ -1,6 +1,6 @@
 """One open socket: reads frames, keeps the subscriptions, watches for silence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import trio
@@ -65,6 +65,9 @@ class Listener(Protocol):
         ...
 
 
+Beside = Callable[["Session"], Awaitable[None]]
+
+
 class Session:
     """One open socket. `run` ends by raising `Outage` (in an exception group) or by being cancelled."""
 
@@ -78,8 +81,8 @@ class Session:
         ctx: SourceContext,
         listener: Listener,
     ) -> None:
+        self.number = number
         self._socket = socket
-        self._number = number
         self._wanted = wanted
         self._options = options
         self._ctx = ctx
@@ -92,13 +95,30 @@ class Session:
         """What this socket is subscribed to; see `next_request`."""
         self._end: Outage | None = None
         self._ending = trio.Event()
-        self.synced = False
+        self._settled = trio.Event()
+
+    @property
+    def synced(self) -> bool:
         """Everything that was wanted when it opened has been subscribed."""
+        return self._settled.is_set()
+
+    async def settled(self) -> None:
+        """Wait until `synced`."""
+        await self._settled.wait()
+
+    @property
+    def wanted(self) -> Tokens:
+        """What it should be subscribed to."""
+        return self._wanted.tokens
 
     @property
     def unconfirmed(self) -> list[int]:
         """Tokens that are subscribed but have not sent a packet on this socket."""
         return list(self._unseen)
+
+    def is_quiet(self, token: int) -> bool:
+        """Whether it is one of `unconfirmed`."""
+        return token in self._unseen
 
     def end(self, outage: Outage) -> None:
         """Let `run` end with this, soon."""
@@ -110,9 +130,11 @@ class Session:
         assert self._end is not None
         raise self._end
 
-    async def run(self) -> None:
-        """Serve the socket until it ends."""
+    async def run(self, beside: Beside | None = None) -> None:
+        """Serve the socket until it ends, and run ``beside`` with it for as long."""
         async with trio.open_nursery() as nursery:
+            if beside is not None:
+                nursery.start_soon(beside, self)
             nursery.start_soon(self._ended)
             nursery.start_soon(self._subscribe)
             nursery.start_soon(self._watch)
@@ -140,12 +162,12 @@ class Session:
             self._frame(message, ts_recv)
 
     def _text(self, message: str, ts_recv: int) -> None:
-        record = text.record(message, connection=self._number, ts_recv=ts_recv)
+        record = text.record(message, connection=self.number, ts_recv=ts_recv)
         self._ctx.count("text_frames")
         self._listener.publish(Batch.control(record))
 
     def _frame(self, raw: bytes, ts_recv: int) -> None:
-        batch = Batch.read(KITE, raw, connection=self._number, ts_recv=ts_recv)
+        batch = Batch.read(KITE, raw, connection=self.number, ts_recv=ts_recv)
         tokens, _, faults = batch.split
         self._ctx.count("frames")
         if tokens:
@@ -189,7 +211,7 @@ class Session:
         while True:
             request = next_request(self.have, self._wanted.tokens, self._options.subscribe_batch)
             if request is None:
-                self.synced = True
+                self._settled.set()
                 await self._wanted.changed()
                 continue
             # noted first: the answer can come before `send` returns

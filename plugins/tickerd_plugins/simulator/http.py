@@ -17,6 +17,7 @@ from quart_trio import QuartTrio
 log = structlog.get_logger("tickerd.simulator")
 
 READ_S = 10.0
+LONGEST_HEAD = 64 * 1024
 
 
 def _shielded(app: QuartTrio) -> Callable[..., Awaitable[None]]:
@@ -49,6 +50,8 @@ class HttpFace:
         self._config.accesslog = self._config.errorlog = None
         self._config.include_server_header = False
         self._config.read_timeout = int(READ_S)
+        # a thousand symbols in one address
+        self._config.h11_max_incomplete_size = LONGEST_HEAD
         self._context = WorkerContext(None)
         self._streams: set[trio.SocketStream] = set()
 

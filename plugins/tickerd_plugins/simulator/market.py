@@ -5,6 +5,7 @@ lets one core make 30,000 packets a second and have most of its time left.
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from struct import Struct
 from typing import Protocol
@@ -38,7 +39,7 @@ class Watcher(Protocol):
     """Packets in the watcher's mode, not yet framed."""
 
 
-class Line:
+class Line(ABC):
     """One instrument: its packet, and who watches it in which mode.
 
     ``tick(bits, now)`` moves it by one trade at ``now`` (seconds since 1970 UTC), taking its chances from 32
@@ -60,9 +61,9 @@ class Line:
         """The last price."""
         return self.last / divisor(self.token)
 
+    @abstractmethod
     def tick(self, bits: int, now: int) -> bool:
         """See the class."""
-        raise NotImplementedError
 
     def snapshot(self, mode: str) -> bytes:
         """The packet as it stands, cut to the mode."""

@@ -14,9 +14,8 @@ from websockets.http11 import Request as Head
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from tickerd.plugin import Principal, Request
+from tickerd.plugin import Hosts, Principal, Request
 from tickerd_plugins.websocket.face import Admitted, Asking, Face, Refused
-from tickerd_plugins.websocket.hosts import Hosts
 from tickerd_plugins.websocket.limits import Networks, forwarded, is_trusted
 from tickerd_plugins.websocket.transport import Parts, Transport
 

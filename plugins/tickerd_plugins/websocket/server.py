@@ -11,12 +11,11 @@ from typing import Any
 
 import trio
 
-from tickerd.plugin import Listener, ListenSettings, Principal, ServingContext
+from tickerd.plugin import Hosts, Listener, ListenSettings, Principal, ServingContext
 from tickerd_plugins.websocket.certificates import Certificate
 from tickerd_plugins.websocket.connection import Connection, Gone, Timing
 from tickerd_plugins.websocket.face import Admitted, Face
 from tickerd_plugins.websocket.handshake import Rules, Upgraded, answer, new_protocol, upgrade
-from tickerd_plugins.websocket.hosts import Hosts
 from tickerd_plugins.websocket.limits import Bounds, Census, Verdict
 from tickerd_plugins.websocket.options import WebsocketOptions
 from tickerd_plugins.websocket.transport import PlainTransport, TlsTransport, Transport

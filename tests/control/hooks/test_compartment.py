@@ -1,12 +1,12 @@
 """The hooks listener starts again by itself, and ends when it is told to."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import trio
 
 from tickerd.control.hooks import Doorway, HooksCompartment, HooksReach
-from tickerd.control.server import Door, Server
+from tickerd.control.server import Door
 
 
 @pytest.fixture
@@ -16,17 +16,9 @@ def compartment() -> HooksCompartment:
 
 
 async def test_what_escapes_the_server_restarts_it(
-    compartment: HooksCompartment, monkeypatch: pytest.MonkeyPatch
+    compartment: HooksCompartment, break_server: Callable[[int], None]
 ) -> None:
-    run, tries = Server.run, []
-
-    async def failing(self: Server, doors: Any, *, task_status: Any) -> None:
-        tries.append(task_status)
-        if len(tries) < 3:
-            raise ExceptionGroup("x", [RuntimeError("listener is gone")])
-        await run(self, doors, task_status=task_status)
-
-    monkeypatch.setattr(Server, "run", failing)
+    break_server(2)
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     async with listener, trio.open_nursery() as nursery:
         await nursery.start(compartment.run, [Door("127.0.0.1:0", listener)])

@@ -81,6 +81,14 @@ async def test_a_record_of_an_instrument_that_the_key_may_not_see_is_not_shown(k
     assert (await kept.get("/v1/dead-letters/archive/3", key="bse")).status == 403
 
 
+async def test_a_control_record_is_not_shown_to_a_key_for_some_exchanges(api: Any) -> None:
+    api.access.keys["bse"] = Principal(id="key bse", scopes=frozenset({"history:read", "ticks:read:BSE"}))
+    await api.desk.db.run(deadletters.add, [letter(1, kind="order", instrument=None)])
+    answer = await api.get("/v1/dead-letters/archive/1", key="bse")
+    assert (answer.status, answer.json["detail"]) == (403, "this key may not see 'order'")
+    assert (await api.get("/v1/dead-letters/archive/1")).status == 200
+
+
 async def test_letters_are_marked_to_be_offered_again_once(kept: Any) -> None:
     body = {"letters": [{"first": 2, "last": 3}, {"first": 3, "last": 4}]}
     answer = await kept.post("/v1/dead-letters/archive/redrive", body)

@@ -22,6 +22,7 @@ class FakeSocket:
     def __init__(self):
         self._push, self._pull = trio.open_memory_channel(10_000)
         self.sent = []
+        self._have = {}
         self.blocked = False
 
     def say(self, *messages):
@@ -41,20 +42,18 @@ class FakeSocket:
         if self.blocked:
             await trio.sleep_forever()
         self.sent.append(message)
+        request = text.request(message)
+        if request.action == "unsubscribe":
+            for token in request.tokens:
+                self._have.pop(token, None)
+        else:
+            self._have.update(dict.fromkeys(request.tokens, request.mode))
         await trio.lowlevel.checkpoint()
 
     @property
     def subscribed(self):
         """Token to mode, as the broker would see it."""
-        have = {}
-        for message in self.sent:
-            request = text.request(message)
-            if request.action == "unsubscribe":
-                for token in request.tokens:
-                    have.pop(token, None)
-            else:
-                have.update(dict.fromkeys(request.tokens, request.mode))
-        return have
+        return dict(self._have)
 
 
 class FakeDial:

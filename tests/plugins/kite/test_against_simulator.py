@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tickerd.plugin import Instrument, LoginRefused, Notice, Order
-from tickerd_plugins.kite import KiteSource
+from tickerd_plugins.kite import KiteSource, feed, fill
 from tickerd_plugins.simulator import SimulatorOptions, open_simulator
 from tickerd_plugins.simulator.account import postback
 from tickerd_plugins.simulator.faults import Drop
@@ -386,3 +386,34 @@ async def test_nine_thousand_instruments_are_spread_and_each_sends_its_snapshot(
         assert moved == 100
         assert ctx.reports[-1][:2] == ("connected", "")
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("fills", [True, False])
+async def test_what_stays_quiet_after_a_reconnect_is_filled_from_quotes(
+    start, simulator, ctx, fakes, subscribed, until, monkeypatch, fills
+):
+    monkeypatch.setattr(fill, "AFTER_S", 0.2)
+    monkeypatch.setattr(feed, "REPORT_EVERY", 0.05)
+    await start(fill_quotes=fills)
+    connection = await subscribed()
+    await until(lambda: ctx.reports and ctx.reports[-1][2]["instruments"])
+    simulator.tick()
+    await until(lambda: ticks(ctx)[INFY, "full"] and ticks(ctx)[NIFTY, "quote"])
+    simulator.inject("mute-instrument=NSE:INFY")
+    before = ticks(ctx)
+    simulator.inject("drop")
+    await subscribed(connection.number)
+    if not fills:
+        await trio.sleep(0.5)
+        assert ticks(ctx)[INFY, "full"] == before[INFY, "full"]
+        return
+    await until(lambda: ctx.counts["quotes_filled"])
+    found = [b for b in ctx.published if b.raw][-1].ticks
+    assert [(t.instrument_token, t.symbol, t.mode, t.flags) for t in found] == [
+        (INFY, "NSE:INFY", "full", ("snapshot",))
+    ]
+    assert found[0].last_price == simulator.line(INFY).price
+    await trio.sleep(feed.REPORT_EVERY)
+    assert ctx.reports[-1][2]["unconfirmed_tokens"] == [INFY], "the feed itself still owes it"
+    assert ctx.reports[-1][2]["rest_sent_from"] == "127.0.0.1"
+    assert ctx.reports[-1][2]["clock_ahead_s"] == pytest.approx(0, abs=5)

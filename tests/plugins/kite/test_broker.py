@@ -197,3 +197,76 @@ async def test_a_broker_that_is_not_there_is_unreachable():
     with pytest.raises(Refused) as caught:
         await Broker(KiteOptions(api_key="KEY", rest_url="http://127.0.0.1:1")).orders("T")
     assert caught.value.cause == "unreachable"
+
+
+async def test_quotes_are_read_by_symbol(simulator, asked):
+    symbols = ["NSE:INFY", "NSE:NIFTY 50", "NSE:NOT THERE"]
+    prices = await asked.quotes(symbols, "ltp", simulator.access_token)
+    everything = await asked.quotes(symbols, "full", simulator.access_token)
+    assert prices.keys() == everything.keys() == {"NSE:INFY", "NSE:NIFTY 50"}
+    assert "depth" in everything["NSE:INFY"]
+    assert "depth" not in prices["NSE:INFY"]
+
+
+async def test_as_many_long_symbols_as_one_call_may_have_are_answered(simulator, asked):
+    symbols = [f"NFO:BANKNIFTY26N{number:04}.5CE" for number in range(500)] + ["NSE:INFY"]
+    assert await asked.quotes(symbols[1:], "full", simulator.access_token) != {}
+
+
+async def test_an_answer_that_is_no_quotes_is_none(answering):
+    asked = await answering(http(200, "application/json", '{"status":"success","data":[1]}'))
+    with pytest.raises(Refused, match="no usable answer"):
+        await asked.quotes(["NSE:INFY"], "ltp", "T")
+
+
+async def test_two_sources_with_one_key_ask_for_quotes_once_a_second_together(simulator, asked):
+    begun = trio.current_time()
+    another = Broker(KiteOptions(api_key=simulator.api_key, rest_url=simulator.rest_url))
+    for each in (asked, another):
+        await each.quotes(["NSE:INFY"], "ltp", simulator.access_token)
+    assert trio.current_time() - begun >= 1
+
+
+async def test_a_restart_does_not_make_the_broker_asked_before_its_time(answering):
+    first = await answering(too_often("Retry-After: 40"))
+    with pytest.raises(Refused):
+        await first.orders("T")
+    with pytest.raises(Refused, match="not asked again"):
+        await Broker(KiteOptions(api_key="KEY", rest_url="http://127.0.0.1:1")).orders("T")
+
+
+async def test_a_429_for_quotes_holds_quotes_alone(answering):
+    asked = await answering(too_often("Retry-After: 40"))
+    with pytest.raises(Refused, match="HTTP 429"):
+        await asked.quotes(["NSE:INFY"], "ltp", "T")
+    with pytest.raises(Refused, match="not asked again"):
+        await asked.quotes(["NSE:INFY"], "ltp", "T")
+    with pytest.raises(Refused, match="HTTP 429"):
+        await asked.orders("T")
+
+
+async def test_it_knows_which_address_a_call_left_from_and_what_time_the_broker_has(simulator, asked):
+    dates = []
+    asked.on_date = dates.append
+    assert asked.sent_from is None
+    await asked.user_of(simulator.access_token)
+    assert asked.sent_from == "127.0.0.1"
+    assert dates == [pytest.approx(simulator.clock.now_ns() / 1e9, abs=10)]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("Date: Mon, 05 Jul 2021 05:11:27 GMT", [1625461887]),
+        ("Date: yesterday", []),
+        ("Date: Mon, 05 Jul 2021 05:11:27", []),
+        ("X: y", []),
+    ],
+)
+async def test_the_time_of_an_answer_counts_even_where_the_answer_is_an_error(answering, head, expected):
+    asked = await answering(too_often(head))
+    dates = []
+    asked.on_date = dates.append
+    with pytest.raises(Refused):
+        await asked.orders("T")
+    assert dates == expected

@@ -23,7 +23,9 @@ def clock(autojump_clock):
 async def start(ctx, options, fakes, nursery):
     """Runs a connection over a script of sockets and outages."""
 
-    def begin(*script, highest=False, number=0, gate=None, name=lambda _: "all", want=WANT, **values):
+    def begin(
+        *script, highest=False, number=0, gate=None, name=lambda _: "all", want=WANT, fill=None, **values
+    ):
         chosen = options(**values)
         dial = fakes.Dial(*script)
         backoff = BackOff(chosen.backoff_initial, chosen.backoff_cap, lambda: 1.0) if highest else None
@@ -37,6 +39,7 @@ async def start(ctx, options, fakes, nursery):
             backoff=backoff,
             gate=gate,
             name=name,
+            fill=fill,
         )
         connection.want(want)
         nursery.start_soon(connection.run)
@@ -103,6 +106,31 @@ async def test_an_outage_leaves_a_gap_with_its_times_and_the_position_before_it(
     second.say(fakes.ltp(1))
     await trio.testing.wait_all_tasks_blocked()
     assert len(fakes.gaps(ctx)) == 1
+
+
+@pytest.mark.parametrize(("good_for", "begins_before"), [(1, True), (30, False)])
+async def test_a_gap_that_follows_a_standstill_begins_before_it(
+    clock, start, ctx, fakes, good_for, begins_before
+):
+    """What was read after the pause had been waiting; what the broker had next it may have thrown away."""
+    first, second = fakes.Socket(), fakes.Socket()
+    start(first, second)
+    await trio.sleep(1)
+    first.say(fakes.ltp(1, 2))
+    await trio.testing.wait_all_tasks_blocked()
+    before = ctx.clock.now_ns()
+    await trio.sleep(4)
+    for _ in range(good_for):
+        first.say(fakes.ltp(1))
+        await trio.testing.wait_all_tasks_blocked()
+        last = ctx.clock.now_ns()
+        await trio.sleep(1)
+    first.end("closed", "gone")
+    await trio.sleep(3)
+    second.say(fakes.ltp(1))
+    await trio.testing.wait_all_tasks_blocked()
+    (gap,) = fakes.gaps(ctx)
+    assert gap.since_ns == (before if begins_before else last)
 
 
 async def test_a_gap_is_not_over_before_everything_is_subscribed_again(clock, start, ctx, fakes):
@@ -418,3 +446,38 @@ class TestTokenFile:
         path.write_text("new")
         await trio.sleep(3)
         assert dial.tokens == ["old", "new"]
+
+
+async def test_each_socket_that_ends_an_outage_is_filled_and_no_longer_than_it_lasts(
+    clock, start, ctx, fakes
+):
+    sockets = [fakes.Socket() for _ in range(4)]
+    told = []
+
+    async def fill(session):
+        told.append(("begun", session.unconfirmed))
+        try:
+            await session.settled()
+            await trio.sleep(5)
+            told.append(("filled", session.unconfirmed))
+            await trio.sleep_forever()
+        finally:
+            told.append(("ended", None))
+
+    start(*sockets, fill=fill, stale_after="1 h", reconnect_after="1 h")
+    await trio.sleep(10)
+    assert told == [], "the first connection misses nothing"
+    sockets[0].say(fakes.ltp(1, 2))
+    await trio.sleep(1)
+    sockets[0].end()
+    await trio.sleep(3)
+    sockets[1].end()
+    await trio.sleep(1)
+    assert [what for what, _ in told] == ["begun", "ended", "begun"], "the outage lasts until a frame comes"
+    sockets[2].say(fakes.ltp(2))
+    await trio.sleep(9)
+    assert told[-1] == ("filled", [1])
+    sockets[2].end()
+    await trio.sleep(3)
+    assert [what for what, _ in told] == ["begun", "ended", "begun", "filled", "ended", "begun"]
+    assert fakes.states(ctx).count("connected") == 4

@@ -23,6 +23,8 @@ class FakeBroker:
     """Gives out the tokens that a test has put into it."""
 
     def __init__(self):
+        self.sent_from = "192.0.2.7"
+        self.quoted = []
         self.dead = set()
         self.next = "FIRST"
         self.asked = 0
@@ -48,6 +50,13 @@ class FakeBroker:
             raise Refused("no usable answer")
         return list(self.book)
 
+    async def quotes(self, symbols, mode, access_token):
+        await trio.lowlevel.checkpoint()
+        self.quoted.append((list(symbols), mode, access_token))
+        if self.book is None:
+            raise Refused("no usable answer")
+        return {symbol: {"instrument_token": int(symbol[5:]), "last_price": 7.5} for symbol in symbols}
+
     async def verdict(self, access_token):
         await trio.lowlevel.checkpoint()
         self.asked += 1
@@ -57,9 +66,9 @@ class FakeBroker:
 class FakeRegistry:
     """Has the table at once."""
 
-    problem, rows, fetched_ns, clock_off_s = "", 99, 5, None
+    problem, rows, fetched_ns = "", 99, 5
 
-    def __init__(self, options, ctx, credentials, changed, broker):
+    def __init__(self, options, ctx, credentials, changed, broker, clocks):
         self._ctx = ctx
         self.refreshes = 0
 
@@ -393,3 +402,43 @@ def told(ctx, fakes):
         for record in fakes.records(ctx, Status)
         if record.connection is None
     ]
+
+
+class TestQuotes:
+    @pytest.mark.parametrize("fills", [True, False])
+    async def test_after_an_outage_what_is_quiet_is_asked_for_once_if_that_is_wanted(
+        self, clock, start, ctx, fakes, fills
+    ):
+        _, dial, broker = await start(fill_quotes=fills)
+        want(ctx, fakes, 1, 2, 3)
+        await trio.sleep(100)
+        dial.sockets[0].say(fakes.ltp(1, 2, 3))
+        await trio.sleep(1)
+        dial.sockets[0].end()
+        await trio.sleep(2)
+        dial.sockets[1].say(fakes.ltp(2))
+        await trio.sleep(100)
+        expected = [(["NSE:S1", "NSE:S3"], "full", "TOKEN")]
+        assert broker.quoted == (expected if fills else [])
+        assert ctx.counts["quotes_filled"] == (2 if fills else 0)
+
+    async def test_a_broker_that_gives_none_harms_nothing(self, clock, start, ctx, fakes):
+        _, dial, broker = await start(fill_quotes=True)
+        broker.book = None
+        want(ctx, fakes, 1)
+        await trio.sleep(1)
+        dial.sockets[0].say(fakes.ltp(1))
+        await trio.sleep(1)
+        dial.sockets[0].end()
+        await trio.sleep(100)
+        assert (last(ctx)[0], len(broker.quoted), ctx.counts["quotes_failed"]) == ("connected", 1, 1)
+
+
+async def test_it_shows_where_rest_calls_leave_from_and_how_far_the_clock_is_off(clock, start, ctx):
+    _, _, broker = await start()
+    assert last(ctx)[2]["rest_sent_from"] == "192.0.2.7"
+    assert last(ctx)[2]["clock_ahead_s"] is None
+    broker.on_date(ctx.clock.now_ns() / 1e9 - 600)
+    await trio.sleep(2)
+    assert last(ctx)[2]["clock_ahead_s"] == pytest.approx(600, abs=0.01)
+    assert ctx.counts["clock_wrong"] == 1

@@ -14,6 +14,7 @@ from tickerd.plugin.refreshing import Refreshing
 from tickerd.testing import FakeContext
 from tickerd_plugins.kite import instruments
 from tickerd_plugins.kite.broker import Broker
+from tickerd_plugins.kite.clocks import Clocks
 from tickerd_plugins.kite.credentials import Credentials
 from tickerd_plugins.kite.instruments import (
     COPY,
@@ -157,7 +158,10 @@ async def start(clock, ctx, options, monkeypatch, nursery):
 
         monkeypatch.setattr(instruments, "download", scripted)
         chosen = options(**values)
-        told.registry = Registry(chosen, ctx, Credentials(chosen, lambda _: None), changed, Broker(chosen))
+        told.clocks = Clocks(ctx)
+        told.registry = Registry(
+            chosen, ctx, Credentials(chosen, lambda _: None), changed, Broker(chosen), told.clocks
+        )
         nursery.start_soon(told.registry.run)
         return told
 
@@ -364,16 +368,16 @@ async def test_a_clock_ten_minutes_wrong_is_told_once_and_shown(clock, start, ct
         await trio.sleep(24 * 3600 + 60)
     lines = [line for line in logs if line["event"] == "the clock is wrong, by the broker's"]
     assert [line["ahead_s"] for line in lines] == [600]
-    assert told.registry.clock_off_s == 600
+    assert told.clocks.ahead_s == 600
     await trio.sleep(4 * 24 * 3600)
-    assert told.registry.clock_off_s == 1
+    assert told.clocks.ahead_s == 1
 
 
 async def test_a_host_that_was_set_right_since_the_start_leaves_our_clock_wrong(clock, start, ctx):
     ctx.clock.skew_s = lambda: -600.0
     told = start(dump(5, host_ahead_s=0.0))
     await trio.sleep(1)
-    assert told.registry.clock_off_s == 600
+    assert told.clocks.ahead_s == 600
 
 
 async def test_after_a_429_it_waits_as_long_as_the_broker_says(clock, start, ctx):

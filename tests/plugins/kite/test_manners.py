@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tickerd_plugins.kite.manners import LIMITS, UNSAID_S, Manners, TooMany, retry_after
+from tickerd_plugins.kite.manners import LIMITS, UNSAID_S, Manners, TooMany, retry_after, shared
 
 
 async def calls(manners, kind, seconds, within_s=1e9):
@@ -87,3 +87,20 @@ async def test_a_shorter_hold_does_not_end_a_longer_one(autojump_clock):
 )
 def test_a_retry_after_in_seconds_is_understood(text, seconds):
     assert retry_after(text) == seconds
+
+
+async def test_all_who_ask_with_one_key_share_one_queue(autojump_clock):
+    assert shared("A") is shared("A")
+    assert shared("A") is not shared("B")
+    await shared("A").turn("quote", 0)
+    with pytest.raises(TooMany):
+        await shared("A").turn("quote", 0)
+    await shared("B").turn("quote", 0)
+
+
+def test_no_queue_outlives_its_event_loop():
+    async def ask():
+        await shared("A").turn("quote", 0)
+
+    for _ in range(2):
+        trio.run(ask)

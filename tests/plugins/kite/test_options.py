@@ -79,6 +79,6 @@ def test_the_readme_lists_every_option_with_its_default():
             if field.is_required()
             else "none"
             if field.default is None
-            else f"`{field.default}`"
+            else f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
         )
         assert f"| `{name}` | {default} |" in readme, name

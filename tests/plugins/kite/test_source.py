@@ -119,6 +119,7 @@ async def test_the_report_holds_state_and_facts(clock, start, ctx, fakes):
         "dump_loaded_ns": facts["instruments_fetched_ns"],
         "dump_problem": "",
         "clock_ahead_s": None,
+        "rest_sent_from": None,
     }
     dial.sockets[0].end("silent", "no frame for 10 s")
     await trio.testing.wait_all_tasks_blocked()

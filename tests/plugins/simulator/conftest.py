@@ -1,7 +1,6 @@
 """Clients for the simulator's tests: a WebSocket that speaks Kite, and plain HTTP requests in a thread."""
 
 import json
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -164,46 +163,3 @@ def request_(sim: Simulator) -> Request:
         return await trio.to_thread.run_sync(lambda: send(method, path, **options))
 
     return request_
-
-
-class Child:
-    """A foreign client in a process of its own, which prints one JSON object a line."""
-
-    def __init__(self, process: trio.Process) -> None:
-        self._process = process
-        self._buffer = b""
-
-    async def next(self, event: str) -> dict[str, Any]:
-        """The next object whose ``event`` is that; others are passed over."""
-        with trio.fail_after(20):
-            while True:
-                said = json.loads(await self._line())
-                if said["event"] == event:
-                    return said
-
-    async def _line(self) -> bytes:
-        assert self._process.stdout is not None
-        while b"\n" not in self._buffer:
-            chunk = await self._process.stdout.receive_some()
-            assert chunk, "the client has ended"
-            self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-
-@pytest.fixture
-def start_child() -> Callable[..., AbstractAsyncContextManager[Child]]:
-    """``async with start_child(program, argument…) as child``; it is killed at the end."""
-
-    @asynccontextmanager
-    async def start_child(*command: str) -> AsyncIterator[Child]:
-        process = await trio.lowlevel.open_process(list(command), stdout=subprocess.PIPE)
-        try:
-            yield Child(process)
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-                await process.stdout.aclose()
-
-    return start_child

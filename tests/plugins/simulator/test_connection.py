@@ -224,11 +224,12 @@ async def test_a_muted_connection_is_sent_nothing_until_it_is_cleared(sim: Simul
 
 
 async def test_a_mute_holds_for_new_connections_and_ends_by_itself(sim: Simulator, connect) -> None:
-    sim.inject(Mute(seconds=0.1))
+    sim.inject(Mute(seconds=1))
     async with connect(sim) as client:
         assert sim.connections[1].muted
-        await trio.sleep(0.15)
-        assert not sim.connections[1].muted
+        with trio.fail_after(10):
+            while sim.connections[1].muted:
+                await trio.sleep(0.05)
         await client.subscribe(INFY)
         assert list((await client.ticks()).tokens) == [INFY]
 

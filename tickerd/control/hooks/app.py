@@ -20,11 +20,10 @@ from tickerd.control.changes import Changes
 from tickerd.control.forwarded import HEADER as FORWARDED
 from tickerd.control.forwarded import caller_address
 from tickerd.control.hooks.limiter import Knocks
-from tickerd.control.hosts import Hosts
 from tickerd.control.peer import Peer, network
 from tickerd.control.problem import Problem
 from tickerd.control.syntax import SYNTAX
-from tickerd.plugin import AnyRecord, Rejected, Retry
+from tickerd.plugin import AnyRecord, Hosts, Rejected, Retry
 from tickerd.plugin.inbound import MAX_BODY, Inbound
 from tickerd.plugin.login import LoggedIn, LoginRefused
 from tickerd.plugin.ratelimit import Rate

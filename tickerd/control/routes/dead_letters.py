@@ -15,6 +15,7 @@ from tickerd.control.routes.instruments import InstrumentShown, shown
 from tickerd.control.routes.sinks import WRITE, sink_of
 from tickerd.control.wording import quoted
 from tickerd.observe.picture import Shown
+from tickerd.plugin import Principal
 from tickerd.state import audit, deadletters
 from tickerd.state.deadletters import KeptLetter, Line, Ranges
 from tickerd.state.keys import By
@@ -141,8 +142,9 @@ async def one(call: Call) -> LetterShown:
     letter = await call.desk.db.read(deadletters.get, sink, number)
     if letter is None:
         raise Problem(404, f"{quoted(sink)} has no dead letter {number}")
-    if letter.instrument is not None and not call.caller.may_see(letter.instrument):
-        raise Problem(403, f"this key may not see {quoted(letter.instrument.symbol)}")
+    if not _may_see(call.caller, letter):
+        what = quoted(letter.kind if letter.instrument is None else letter.instrument.symbol)
+        raise Problem(403, f"this key may not see {what}")
     return _whole(letter)
 
 
@@ -215,6 +217,13 @@ async def _known(call: Call) -> None:
     name = call.path["sink"]
     if not any(one.sink == name for one in await call.desk.db.read(deadletters.totals)):
         sink_of(call, name)
+
+
+def _may_see(caller: Principal, letter: KeptLetter) -> bool:
+    """Control records tell of the account: they are for those who may see all instruments."""
+    if letter.instrument is None:
+        return caller.instruments is None
+    return caller.may_see(letter.instrument)
 
 
 def _line(line: Line) -> LineShown:

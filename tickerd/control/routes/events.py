@@ -10,6 +10,7 @@ from tickerd.control.endless import Endless
 from tickerd.control.problem import Problem
 from tickerd.control.route import Call, Input, Reply, Route
 from tickerd.control.routes.health import SCOPE
+from tickerd.plugin.scopes import TICKS
 
 MOST_STREAMS = 32
 """At a time."""
@@ -37,6 +38,7 @@ class EventStream(Endless):
         super().__init__(call, heartbeat_s=HEARTBEAT_S)
         self._broadcast = call.facade.events
         self._kinds = frozenset(call.query.kinds) or None
+        self._sees_all = call.caller.may(TICKS) and call.caller.instruments is None
         self._after = number_of(last_id or call.query.after, self._broadcast.epoch)
 
     def join(self, leaving: ExitStack) -> None:
@@ -55,6 +57,8 @@ class EventStream(Endless):
         if dropped:
             yield b'event: dropped\ndata: {"count":%d}\n\n' % dropped
         for event in events:
+            if event.private and not self._sees_all:
+                continue
             head = f"id: {self._broadcast.epoch}-{event.number}\nevent: {event.kind}\ndata: "
             yield head.encode() + event.data + b"\n\n"
 
@@ -90,7 +94,8 @@ ROUTES = (
         summary="What happens, as server-sent events",
         description=(
             "Changes of units, control records, reloads. Each event has an id, by which a client that comes "
-            "back goes on; a comment every 15 s is a sign of life; `dropped` says how many a slow client missed."
+            "back goes on; a comment every 15 s is a sign of life; `dropped` says how many a slow client missed. "
+            f"Orders, reports and the broker's notices need the scope `{TICKS}` for all exchanges."
         ),
         handler=events,
         scope=SCOPE,

@@ -1,7 +1,5 @@
 """One connection: what is written on it, what is made of the answer, and when it may be used again."""
 
-import time
-
 import pytest
 import trio
 import trio.testing
@@ -149,12 +147,10 @@ CHUNKED = OK_LINE + b"transfer-encoding: chunked\r\n\r\n"
         CHUNKED + b"1\r\na\r\n0\r\nx:\r\n" + b" \r\n" * 9000 + b" \0\r\n\r\n",
     ],
 )
-async def test_white_space_does_not_keep_the_processor_busy(said):
-    wire = Wire()
-    before = time.process_time()
-    error = await wire.refusal(said)
-    assert time.process_time() - before < 0.3  # h11 alone: from one second to five
+async def test_white_space_that_would_keep_the_processor_busy_never_reaches_the_parser(said):
+    error = await Wire().refusal(said)
     assert error.kind in ("protocol", "too_large")
+    assert error.__cause__ is None  # the parser, which takes seconds to find out, would be named here
 
 
 @pytest.mark.parametrize("gap", [1, 200])
