@@ -31,10 +31,10 @@ run: $(STAMP) ## run the daemon against the simulator (FOR=10s stops by itself)
 	@mkdir -p run
 	@$(BIN)/tickerd simulate -- $(BIN)/tickerd run -c config/demo.yaml --status-line $(if $(FOR),--for $(FOR))
 
-test: $(STAMP) ## lint, types, contracts, tests and coverage: below 5 minutes on two cores, no root
+test: $(STAMP) ## lint, types, contracts and tests: below 5 minutes on two cores, no root
 	@BIN=$(BIN) tests/run.sh quick
 
-test-full: $(CHECKERS) ## what `make test` leaves out: fuzz, conservation, foreign clients, systemd: below 45 minutes
+test-full: $(CHECKERS) ## what `make test` leaves out: coverage, fuzz, conservation, foreign clients, systemd: below 45 minutes
 	@BIN=$(BIN) tests/run.sh full
 
 test-system: $(STAMP) ## on a real systemd, as root: below 4 minutes, part of test-full

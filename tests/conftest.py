@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Programs that a shell runs in the background ignore Ctrl-C, and so would the ones that tests start and end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
