@@ -15,6 +15,9 @@ from tickerd.plugin.row import Row
 from tickerd.plugin.tick import Origin, Tick
 
 _json = msgspec.json.Encoder()
+AT_ONCE = 256
+"""Rows that are encoded in one call, which holds the interpreter: more would delay the loop, and not fit the
+processor's caches."""
 
 
 class Batch:
@@ -120,8 +123,9 @@ class Batch:
         """
         if self._ticks is not None and any(tick._json is not None for tick in self._ticks):
             return b"".join([part for tick in self._ticks for part in (tick.json, b"\n")])
-        # run by run: the rows of a large batch would fill the processor's caches before they are encoded
-        return b"".join([_json.encode_lines(run.rows()) for run in self.runs()])
+        return b"".join(
+            [_json.encode_lines(part.rows()) for run in self.runs() for part in run.parts(AT_ONCE)]
+        )
 
     def __len__(self) -> int:
         """Ticks and records."""

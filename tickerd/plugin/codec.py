@@ -1,6 +1,6 @@
 """What turns wire bytes into ticks: the protocol that a plugin implements, and what is handed to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import compress, repeat
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -83,6 +83,22 @@ class Run(NamedTuple):
             list(compress(self.seqs, keep)),
             list(compress(self.flags, keep)),
         )
+
+    def parts(self, size: int) -> Iterator["Run"]:
+        """The same ticks, at most so many at once."""
+        if len(self.packets) <= size:
+            yield self
+            return
+        for first in range(0, len(self.packets), size):
+            part = slice(first, first + size)
+            yield Run(
+                self.codec,
+                self.stamp,
+                self.packets[part],
+                self.symbols[part],
+                self.seqs[part],
+                self.flags[part],
+            )
 
     def rows(self) -> list[Row]:
         """`Codec.row` of each."""
