@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tickerd.observe.redact import Redactor
 from tickerd.state.keytext import KINDS, PATTERN, new_key, parse_id, parse_key
 
+TEXT = new_key("live").text
+"""One for all examples, so that hypothesis can repeat them."""
 ALPHABET = string.ascii_letters + string.digits + "_"
 
 
@@ -28,17 +30,15 @@ def test_no_two_are_the_same():
 
 @given(st.data())
 def test_any_one_wrong_character_is_noticed(data):
-    text = new_key("live").text
-    at = data.draw(st.integers(0, len(text) - 1))
-    other = data.draw(st.sampled_from(ALPHABET).filter(lambda one: one != text[at]))
-    assert parse_key(text[:at] + other + text[at + 1 :]) is None
+    at = data.draw(st.integers(0, len(TEXT) - 1))
+    other = data.draw(st.sampled_from(ALPHABET).filter(lambda one: one != TEXT[at]))
+    assert parse_key(TEXT[:at] + other + TEXT[at + 1 :]) is None
 
 
 @given(st.data())
 def test_two_letters_changed_round_are_noticed(data):
-    text = new_key("live").text
-    at = data.draw(st.integers(0, len(text) - 2).filter(lambda n: text[n] != text[n + 1]))
-    assert parse_key(text[:at] + text[at + 1] + text[at] + text[at + 2 :]) is None
+    at = data.draw(st.integers(0, len(TEXT) - 2).filter(lambda n: TEXT[n] != TEXT[n + 1]))
+    assert parse_key(TEXT[:at] + TEXT[at + 1] + TEXT[at] + TEXT[at + 2 :]) is None
 
 
 DAMAGE = {

@@ -61,6 +61,7 @@ class Connection:
         self._queued = 0
         self._wakeup = trio.Event()
         self._active = False
+        self._is_dropped = False
 
     @property
     def parked(self) -> bool:
@@ -158,7 +159,7 @@ class Connection:
 
     def put(self, item: Frame) -> None:
         """Queue a frame; a muted client gets none, one that does not read is dropped at the limit."""
-        if self.muted or self.parked:
+        if self.muted or self.parked or self._is_dropped:
             return
         size = sum(map(len, item)) if isinstance(item, list) else len(item)
         if self._queued + size > self._shared.options.send_buffer and self._outbox:
@@ -166,6 +167,7 @@ class Connection:
                 self._shared.counters["frames_lost_to_slow"] += 1
             else:
                 self._shared.counters["dropped_slow_clients"] += 1
+                self._is_dropped = True
                 self._tap.reset()
             return
         self._active = True
