@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import select
 import socket
@@ -29,7 +30,7 @@ sinks:
     listen: ["unix:stream.sock", "127.0.0.1:{port}"]
     auth: [keys]
     compress: true
-    limits: {{per_key: 200}}
+    limits: {limits}
 auth: {{keys: {{use: api_key}}}}
 control: {{listen: "unix:api.sock"}}
 state: {{dir: state}}
@@ -53,7 +54,7 @@ UPGRADE = (
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
-TEXT, CONTINUED, FIN, COMPRESSED = 1, 0, 0x80, 0x40
+TEXT, CONTINUED, PING, PONG, FIN, COMPRESSED = 1, 0, 9, 10, 0x80, 0x40
 
 
 def frame(first, payload=b""):
@@ -85,6 +86,13 @@ class Peer:
         if source:
             self.socket.bind((source, 0))
         self.socket.settimeout(WAIT_S)
+        try:
+            self._open(address, headers)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def _open(self, address, headers):
         self.socket.connect(address)
         self.socket.sendall("\r\n".join([*UPGRADE, *headers, "", ""]).encode())
         head = b""
@@ -113,11 +121,15 @@ class Peer:
         return taken
 
     def next(self):
-        """Opcode and payload of the next frame."""
-        first, size = self._take(2)
-        if size > 125:
-            size = int.from_bytes(self._take(2 if size == 126 else 8))
-        return first & 15, self._take(size)
+        """Opcode and payload of the next frame; pings are answered."""
+        while True:
+            first, size = self._take(2)
+            if size > 125:
+                size = int.from_bytes(self._take(2 if size == 126 else 8))
+            payload = self._take(size)
+            if first & 15 != PING:
+                return first & 15, payload
+            self.socket.sendall(frame(FIN | PONG, payload))
 
     def until(self, kind):
         """The next message of that type."""
@@ -151,17 +163,20 @@ class Peer:
 class Streaming:
     """A daemon with a stream, and what is known of it."""
 
-    def __init__(self, daemon, sources):
+    def __init__(self, daemon, sources, limits="{per_key: 200}"):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.process = daemon(YAML.format(sources=sources, port=self.port))
+        self.process = daemon(YAML.format(sources=sources, port=self.port, limits=limits))
         self.process.wait_for("ready")
         self.local = f"{self.process.directory}/stream.sock"
         self.tcp = ("127.0.0.1", self.port)
         self.key = (self.process.directory / "state/bootstrap.key").read_text().split()[-1]
         self._api = Client(f"unix:{self.process.directory}/api.sock", timeout_s=30)
-        self._proc = Path(f"/proc/{self.process.process.pid}")
+
+    @property
+    def _proc(self):
+        return Path(f"/proc/{self.process.process.pid}")
 
     def sink(self):
         return self._api.get("/v1/sinks/stream")
@@ -251,6 +266,88 @@ def test_a_hundred_clients_that_stall_at_once_all_go_and_the_feed_loses_nothing(
     sent = {n for one in read_numbered(log) for n, _ in one.numbers() if low <= n <= high}
     assert not sent - numbers
     assert len({row["connection"] for row in rows}) == 1
+
+
+VISITORS, A_SECOND = 500, 20
+"""Clients, and connections of an address that are taken each second; ten times as many at once."""
+
+
+class Visitors:
+    """Clients that come, look at the prices, stay until they are sent away, and come back when they are told to."""
+
+    def __init__(self, streaming, wanted):
+        self._streaming = streaming
+        self._wanted = wanted
+        self._over = threading.Event()
+        self.threads = [threading.Thread(target=self._live, daemon=True) for _ in range(VISITORS)]
+        self.came = []
+        """When each connection was taken, and in which epoch."""
+        self.saw = []
+        """Epoch, and the first price of each instrument."""
+        self.byes = []
+
+    def __enter__(self):
+        for one in self.threads:
+            one.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+
+    def in_epoch(self, epoch):
+        return sum(one == epoch for one, _ in self.saw)
+
+    def _live(self):
+        while not self._over.is_set():
+            with suppress(OSError, AssertionError):
+                window = self._visit()
+                if window is not None:
+                    self._over.wait(random.uniform(*window) / 1000)
+                    continue
+            self._over.wait(random.uniform(0.2, 1.5))
+
+    def _visit(self):
+        with Peer(self._streaming.tcp, f"Authorization: Bearer {self._streaming.key}") as peer:
+            if peer.status != 101:
+                return None
+            welcome = peer.until("welcome")
+            self.came.append((time.monotonic(), welcome["epoch"]))
+            peer.say(op="sub", id=1, tokens=self._wanted, mode="ltp", interval_ms=250)
+            names = welcome["columns"]["ltp"]
+            token, price = names.index("instrument_token"), names.index("last_price")
+            prices = {}
+            while len(prices) < len(self._wanted):
+                opcode, payload = peer.next()
+                assert opcode == TEXT
+                for row in json.loads(payload).get("rows", ()):
+                    prices.setdefault(row[token], row[price])
+            self.saw.append((welcome["epoch"], prices))
+            bye = peer.until("bye")
+            self.byes.append(bye["reason"])
+            return bye["reconnect_after_ms"]
+
+
+@pytest.mark.full
+def test_after_a_restart_five_hundred_clients_come_back_one_after_the_other_and_see_the_same(
+    daemon, simulator
+):
+    at = simulator("--rate", "0")
+    wanted = tokens(at["rest"], 5)
+    limits = f"{{per_key: 600, per_address: 600, new_per_second: {A_SECOND}}}"
+    streaming = Streaming(daemon, BUSY.format(**at, tokens=json.dumps(wanted)), limits)
+    with Visitors(streaming, wanted) as visitors:
+        until(lambda: visitors.in_epoch(1) == VISITORS, seconds=180)
+        streaming.stop()
+        until(lambda: visitors.byes == ["draining"] * VISITORS)
+        streaming.process.start()
+        streaming.process.wait_for_ready_again()
+        until(lambda: visitors.in_epoch(2) == VISITORS, seconds=180)
+    times = sorted(when for when, epoch in visitors.came if epoch == 2)
+    for number, when in enumerate(times):
+        most = 11 * A_SECOND + A_SECOND * (when - times[0])  # a second's worth more: clients tell time, too
+        assert number <= most, "more were let in than may come"
+    assert len({tuple(sorted(prices.items())) for _, prices in visitors.saw}) == 1
+    streaming.stop()
 
 
 @pytest.mark.full
